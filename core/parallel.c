@@ -1,0 +1,88 @@
+#include "core/parallel.h"
+
+#include <omp.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+
+enum { THREADS_MAX = 1024, MESSAGE_SIZE = 1024 };
+
+bool vpsde_queue_take(vpsde_queue *queue, size_t *block)
+{
+    if (queue->stop && *queue->stop) atomic_store(&queue->closed, true);
+    if (atomic_load(&queue->closed)) return false;
+    *block = atomic_fetch_add(&queue->next, 1);
+    return *block < queue->n_blocks;
+}
+
+vpsde_status vpsde_threads(size_t *n_threads, size_t asked)
+{
+    if (asked > THREADS_MAX) {
+        return vpsde_fail(VPSDE_EINVAL, "threads: must be at most %d, got %zu", THREADS_MAX, asked);
+    }
+    *n_threads = asked;
+    if (asked == 0) {
+        cpu_set_t set;
+        const int count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+        *n_threads = count > 0 ? (size_t)count : 1;
+    }
+    return VPSDE_OK;
+}
+
+typedef struct failure {
+    vpsde_status status;
+    char message[MESSAGE_SIZE];
+} failure;
+
+static void run_worker(vpsde_worker_fn worker, void *shared, vpsde_queue *queue, failure *first)
+{
+    omp_set_num_threads(1); /* this worker's library calls stay on this thread */
+    const vpsde_status status = worker(shared, queue);
+    if (status == VPSDE_OK) return;
+    atomic_store(&queue->closed, true);
+#pragma omp critical(vpsde_parallel_failure)
+    if (first->status == VPSDE_OK) {
+        first->status = status;
+        strncpy(first->message, vpsde_last_error(), sizeof(first->message) - 1);
+    }
+}
+
+vpsde_status vpsde_parallel(size_t n_threads, size_t n_blocks, vpsde_worker_fn worker, void *shared,
+                            const volatile int *stop)
+{
+    vpsde_queue queue = {.n_blocks = n_blocks, .stop = stop};
+    failure first = {.status = VPSDE_OK};
+    const int outer = omp_get_max_threads();
+    if (n_threads > n_blocks) n_threads = n_blocks;
+    if (n_threads < 1) n_threads = 1;
+#pragma omp parallel num_threads((int)n_threads)
+    run_worker(worker, shared, &queue, &first);
+    omp_set_num_threads(outer);
+    if (first.status != VPSDE_OK) return vpsde_fail(first.status, "%s", first.message);
+    if (stop && *stop) return vpsde_fail(VPSDE_ESTOPPED, "stopped on request");
+    return VPSDE_OK;
+}
+
+struct vpsde_lock {
+    omp_lock_t lock;
+};
+
+vpsde_status vpsde_lock_create(vpsde_lock **out)
+{
+    VPSDE_TRY(vpsde_alloc(out, 1, sizeof(**out)));
+    omp_init_lock(&(*out)->lock);
+    return VPSDE_OK;
+}
+
+void vpsde_lock_destroy(vpsde_lock *lock)
+{
+    if (!lock) return;
+    omp_destroy_lock(&lock->lock);
+    free(lock);
+}
+
+void vpsde_lock_enter(vpsde_lock *lock) { omp_set_lock(&lock->lock); }
+
+void vpsde_lock_leave(vpsde_lock *lock) { omp_unset_lock(&lock->lock); }

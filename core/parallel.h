@@ -1,0 +1,42 @@
+/* The parallel loop: workers that pull block numbers from a queue.
+ *
+ * A block is one thread's work from start to end. Inside a worker every library call runs on one
+ * thread, so results do not depend on the number of workers. The only OpenMP user. */
+#ifndef VPSDE_CORE_PARALLEL_H
+#define VPSDE_CORE_PARALLEL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <vpsde/status.h>
+
+typedef struct vpsde_queue {
+    atomic_size_t next;
+    atomic_bool closed;        /* a worker failed or a stop was asked for */
+    size_t n_blocks;
+    const volatile int *stop;  /* may be NULL */
+} vpsde_queue;
+
+/* Takes the next block number; false when there is none left or the queue was closed. */
+bool vpsde_queue_take(vpsde_queue *queue, size_t *block);
+
+typedef vpsde_status (*vpsde_worker_fn)(void *shared, vpsde_queue *queue);
+
+/* Number of threads meant by `asked`: 0 means the processors this process may run on. EINVAL above
+ * 1024. */
+vpsde_status vpsde_threads(size_t *n_threads, size_t asked);
+
+/* Runs `worker` on min(n_threads, n_blocks) threads, each with one-thread library calls inside, and
+ * returns the first failure (its message becomes the caller's), ESTOPPED when *stop was seen. */
+vpsde_status vpsde_parallel(size_t n_threads, size_t n_blocks, vpsde_worker_fn worker, void *shared,
+                            const volatile int *stop);
+
+/* A lock for sinks and progress. */
+typedef struct vpsde_lock vpsde_lock;
+vpsde_status vpsde_lock_create(vpsde_lock **out);
+void vpsde_lock_destroy(vpsde_lock *lock);
+void vpsde_lock_enter(vpsde_lock *lock);
+void vpsde_lock_leave(vpsde_lock *lock);
+
+#endif

@@ -1,0 +1,3 @@
+#include <vpsde/vpsde.h>
+
+int main(void) { return 0; }

@@ -1,0 +1,57 @@
+/** Time grids: the nodes a fixed-step solver visits, noise to data.
+ *
+ *  A grid stores every coefficient of every node; a step goes from node k to node k + 1 and nobody
+ *  does arithmetic on indices. Nodes strictly decrease in t. */
+#ifndef VPSDE_GRID_H
+#define VPSDE_GRID_H
+
+#include <vpsde/process.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What happens at the last node. */
+typedef enum vpsde_last_step {
+    VPSDE_LAST_STOP,       /* end at t_min; no extra call */
+    VPSDE_LAST_TWEEDIE,    /* then x <- x0hat(x, t_min): one extra call */
+    VPSDE_LAST_EULER,      /* append t = 0: the solver's own formula takes the last step to 0 */
+    VPSDE_LAST_LOWER_ORDER /* as stop, with the last step of a multistep method at order 1 */
+} vpsde_last_step;
+
+typedef struct vpsde_grid {
+    size_t n_steps;         /* intervals */
+    vpsde_coef *node;       /* (n_steps + 1), t decreasing */
+    vpsde_last_step last_step;
+    const struct vpsde_grid_type *type;
+} vpsde_grid;
+
+/** One registered grid. `place` writes t of n_steps + 1 nodes from process' t_max to t_min. */
+typedef struct vpsde_grid_type {
+    const char *name, *source, *doc;
+    bool takes_times; /* user-given nodes */
+    const vpsde_param *params;
+    vpsde_status (*place)(double *t, size_t n_steps, const vpsde_process *process,
+                          const double *param);
+} vpsde_grid_type;
+
+VPSDE_API const vpsde_grid_type *vpsde_grid_find(const char *name); /* or NULL */
+VPSDE_API const vpsde_grid_type *vpsde_grid_at(size_t index);       /* or NULL past the end */
+
+/** Makes a grid of n_steps >= 1 intervals. `param` may be NULL (defaults). For a type that takes
+ *  times, `times` (n_steps + 1) are the nodes. EINVAL: duplicate or non-decreasing nodes (index and
+ *  values in the message), t outside (0, t_max], t_min = 0 where the grid needs t_min > 0. */
+VPSDE_API vpsde_status vpsde_grid_create(vpsde_grid **out, const vpsde_grid_type *type,
+                                         const vpsde_process *process, size_t n_steps,
+                                         const double *param, const double *times,
+                                         vpsde_last_step last_step);
+VPSDE_API void vpsde_grid_destroy(vpsde_grid *grid);
+
+/** "stop", ... and back; -1 for an unknown word. */
+VPSDE_API const char *vpsde_last_step_name(vpsde_last_step last_step);
+VPSDE_API int vpsde_last_step_find(const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

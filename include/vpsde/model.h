@@ -1,0 +1,127 @@
+/** eps-networks and closed-form models behind one interface.
+ *
+ *  A model maps (x, t) to eps(x, t), the predicted noise; the score is -eps / sigma. Calls take n
+ *  rows that may stand at different times, and optionally k tangents a row (forward mode): the
+ *  value and its Jacobian-vector products go through the model together. States are double;
+ *  networks convert to float32 at their door. */
+#ifndef VPSDE_MODEL_H
+#define VPSDE_MODEL_H
+
+#include <vpsde/noise.h>
+#include <vpsde/process.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct vpsde_model vpsde_model;
+
+/** One evaluation. Layouts are row-major. */
+typedef struct vpsde_eval {
+    size_t n;                /* rows; at most the workspace's */
+    size_t k;                /* tangents a row, 0 for the value alone; at most the workspace's */
+    const vpsde_coef *coef;  /* coef[i * coef_stride] is row i's time */
+    size_t coef_stride;      /* 0: all rows share coef[0]; 1: one a row */
+    const double *x;         /* (n, d) */
+    const double *dx;        /* (n, k, d) tangents, NULL when k == 0 */
+    const int32_t *classes;  /* (n) class of each row, -1 for none; NULL: unconditional */
+    double *eps;             /* (n, d) out */
+    double *deps;            /* (n, k, d) out: J_eps dx; NULL when k == 0 */
+    double *div;             /* (n) out: tr J_eps; NULL unless wanted. Only where the type has
+                                VPSDE_MODEL_DIVERGENCE */
+} vpsde_eval;
+
+enum {
+    VPSDE_MODEL_ANALYTIC = 1u << 0,   /* double throughout, cheap: called row by row */
+    VPSDE_MODEL_DIVERGENCE = 1u << 1, /* fills vpsde_eval.div in closed form */
+    VPSDE_MODEL_LOG_P = 1u << 2,      /* log p_t known */
+    VPSDE_MODEL_DRAW = 1u << 3,       /* draws exact samples of p_t */
+    VPSDE_MODEL_JVP = 1u << 4,        /* takes tangents */
+    VPSDE_MODEL_TRAINABLE = 1u << 5   /* has parameters, vjp, load and save */
+};
+
+struct vpsde_config;      /* core/config.h */
+struct vpsde_safetensors; /* core/safetensors.h */
+struct vpsde_trainer_ops; /* models/train.h */
+
+/** One registered model (models/registry.def). Absent functions are NULL and their flag is off. */
+typedef struct vpsde_model_type {
+    const char *name, *source, *doc;
+    unsigned flags;
+    /** Reads the model's own keys of the configuration's `model` section. ECONFIG. */
+    vpsde_status (*configure)(vpsde_model **out, struct vpsde_config *section);
+    /** Builds the model from a checkpoint. EDATA. */
+    vpsde_status (*load)(vpsde_model **out, const struct vpsde_safetensors *file);
+    void (*destroy)(void *impl);
+    /** Workspace of one thread for up to `rows` rows with `tangents` tangents each: everything
+     *  eval needs, so that eval allocates nothing. */
+    vpsde_status (*workspace_create)(void **ws, const vpsde_model *model, size_t rows,
+                                     size_t tangents);
+    void (*workspace_destroy)(void *ws);
+    vpsde_status (*eval)(const vpsde_model *model, void *ws, const vpsde_eval *e);
+    /** logp[i] = log p_t(x[i,:]), nats. */
+    vpsde_status (*log_p)(const vpsde_model *model, size_t n, const vpsde_coef *c, const double *x,
+                          double *logp);
+    /** x[i,:] = exact draw of p_t for sample first + i. */
+    vpsde_status (*draw)(const vpsde_model *model, const vpsde_coef *c, uint64_t seed,
+                         vpsde_purpose purpose, uint64_t first, size_t n, double *x);
+    const struct vpsde_trainer_ops *trainer; /* models/train.h; NULL unless trainable */
+} vpsde_model_type;
+
+struct vpsde_model {
+    const vpsde_model_type *type;
+    size_t dim;           /* d */
+    size_t rank;          /* 1: (dim); 3: (channel, row, column) */
+    size_t shape[3];      /* shape[0] = dim when rank is 1 */
+    size_t n_classes;     /* 0: unconditional */
+    size_t n_parameters;  /* 0 for closed forms */
+    size_t block_rows;    /* rows of one network call */
+    char sha256[65];      /* of the weights, "" for closed forms */
+    vpsde_process_spec process; /* the process it was trained for; schedule NULL: any */
+    double *process_betas;      /* owned storage behind process.betas, or NULL */
+    void *impl;
+};
+
+VPSDE_API const vpsde_model_type *vpsde_model_type_find(const char *name); /* or NULL */
+VPSDE_API const vpsde_model_type *vpsde_model_type_at(size_t index); /* or NULL past the end */
+
+/** Gaussian mixture sum_k w_k N(mu_k, Sigma_k), in closed form at every t.
+ *  @param weights     (n_components) >= 0, sum 1 within 1e-9
+ *  @param means       (n_components, dim)
+ *  @param covariances (n_components, dim, dim) symmetric positive definite
+ *  @return EINVAL naming the component; ENOMEM. Cost of eval: O(n_components dim^2) a row. */
+VPSDE_API vpsde_status vpsde_gaussian_mixture_create(vpsde_model **out, size_t n_components,
+                                                     size_t dim, const double *weights,
+                                                     const double *means,
+                                                     const double *covariances);
+
+/** Your own score: writes score[i,:] = grad log p_t(x[i,:]) for n rows at one time c.
+ *  Returns 0, or anything else to stop the run. Called from several threads at once. */
+typedef int (*vpsde_score_fn)(void *context, size_t n, size_t dim, const vpsde_coef *c,
+                              const double *x, double *score);
+
+/** A model from a score function; Jacobian products by central differences in double (relative
+ *  error about 1e-10 for smooth scores). `context` is borrowed. */
+VPSDE_API vpsde_status vpsde_model_from_score(vpsde_model **out, size_t dim, vpsde_score_fn score,
+                                              void *context);
+
+/** Opens a checkpoint (.safetensors). EDATA naming what does not fit. */
+VPSDE_API vpsde_status vpsde_model_open(vpsde_model **out, const char *path);
+VPSDE_API void vpsde_model_destroy(vpsde_model *model);
+
+VPSDE_API vpsde_status vpsde_model_workspace_create(void **ws, const vpsde_model *model,
+                                                    size_t rows, size_t tangents);
+VPSDE_API void vpsde_model_workspace_destroy(const vpsde_model *model, void *ws);
+
+/** Evaluates; see vpsde_eval. EINVAL for what the type cannot do; ENUMERIC never: rows that are not
+ *  finite are the caller's to flag. Threads: safe with one workspace a thread. */
+VPSDE_API vpsde_status vpsde_model_eval(const vpsde_model *model, void *ws, const vpsde_eval *e);
+
+/** logp (n) nats at one time; EINVAL where the model does not know it. */
+VPSDE_API vpsde_status vpsde_model_log_p(const vpsde_model *model, size_t n, const vpsde_coef *c,
+                                         const double *x, double *logp);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,1 @@
+#include <vpsde/solver.h>
