@@ -20,8 +20,9 @@
 
 typedef struct vpsde_config vpsde_config;
 
-/* Reads a file; overrides (n) are "key.path=value" with YAML values (the --set option). EIO when it
- * cannot be read, ECONFIG otherwise. */
+/* Reads a file; overrides (n) are "key.path=value" with YAML values (the --set option):
+ * missing sections are made, "list.0.key" reaches into lists. ECONFIG, also when the file cannot be
+ * read. */
 vpsde_status vpsde_config_open(vpsde_config **out, const char *path, char *const *overrides,
                                size_t n);
 /* The same from memory; `name` stands for the file in messages, `folder` for relative paths. */
@@ -29,6 +30,8 @@ vpsde_status vpsde_config_parse(vpsde_config **out, const char *text, size_t len
                                 const char *name, const char *folder, char *const *overrides,
                                 size_t n);
 void vpsde_config_close(vpsde_config *root); /* NULL is fine */
+
+/* In every function below, key NULL means the node itself, which is how items of lists are read. */
 
 /* Was the key written by the user (not null)? Does not count as asking. */
 bool vpsde_config_has(const vpsde_config *c, const char *key);
@@ -49,21 +52,24 @@ typedef enum vpsde_node_kind {
 } vpsde_node_kind;
 vpsde_node_kind vpsde_config_kind(const vpsde_config *c, const char *key);
 
-/* Numbers: finite, min <= value <= max. NAN as fallback makes the key required. */
+/* Numbers: finite, min <= value <= max. NAN as fallback makes the key required; any other fallback
+ * outside the bounds means "not given" and is left out of the resolved document. */
 vpsde_status vpsde_config_real(double *out, vpsde_config *c, const char *key, double fallback,
                                double min, double max);
-/* Whole numbers; UINT64_MAX as fallback makes the key required. */
+/* Whole numbers, also 0x1f and 1.0e+5; UINT64_MAX as fallback makes the key required. */
 vpsde_status vpsde_config_uint(uint64_t *out, vpsde_config *c, const char *key, uint64_t fallback,
                                uint64_t min, uint64_t max);
 vpsde_status vpsde_config_bool(bool *out, vpsde_config *c, const char *key, bool fallback);
-/* Text; borrowed from the document. NULL fallback makes it required; "" is a fine fallback. */
+/* Text; borrowed from the document. NULL fallback makes it required; "" means "not given" and is
+ * left out of the resolved document. */
 vpsde_status vpsde_config_text(const char **out, vpsde_config *c, const char *key,
                                const char *fallback);
-/* One word of "a|b|c"; *out is its index. Unknown words name the nearest. */
+/* One word of "a|b|c"; *out is its index. Unknown words name the nearest. A negative fallback makes
+ * it required. */
 vpsde_status vpsde_config_choice(int *out, vpsde_config *c, const char *key, const char *choices,
                                  int fallback);
 /* A path, made absolute relative to the configuration file (a leading ~ is not expanded). A suffix
- * ":/dataset" (HDF5) is kept. NULL fallback makes it required. Borrowed. */
+ * ":/dataset" (HDF5) is kept. NULL fallback makes it required; "" stays "". Borrowed. */
 vpsde_status vpsde_config_path(const char **out, vpsde_config *c, const char *key,
                                const char *fallback);
 /* A number or a (nested) sequence of numbers, flattened row-major into fresh memory (free it).
@@ -84,7 +90,7 @@ vpsde_status vpsde_config_fail_at(vpsde_status status, const vpsde_config *c, co
 vpsde_status vpsde_config_check(const vpsde_config *root);
 
 /* The document with every default, canonical block YAML that parses back to the same values. Paths
- * are absolute. Fresh memory. */
+ * are absolute. What nobody asked for is left out. Fresh memory. */
 vpsde_status vpsde_config_resolved(char **out, const vpsde_config *root);
 
 #endif

@@ -12,15 +12,16 @@
 
 typedef struct vpsde_data vpsde_data;
 
-/* EIO cannot be read; EDATA does not fit its format. */
+/* EDATA when it cannot be read or does not fit its format, EINVAL when it is larger than this
+ * machine's memory. `path` may be FILE.h5:/group/dataset (or .hdf5). */
 vpsde_status vpsde_data_open(vpsde_data **out, const char *path);
 void vpsde_data_close(vpsde_data *data);
 
 size_t vpsde_data_rows(const vpsde_data *data);
-size_t vpsde_data_dim(const vpsde_data *data);      /* values a row */
-size_t vpsde_data_rank(const vpsde_data *data);     /* axes after the row */
+size_t vpsde_data_dim(const vpsde_data *data);  /* values a row */
+size_t vpsde_data_rank(const vpsde_data *data); /* axes after the row */
 const size_t *vpsde_data_shape(const vpsde_data *data);
-bool vpsde_data_is_8bit(const vpsde_data *data);    /* unsigned bytes */
+bool vpsde_data_is_8bit(const vpsde_data *data);       /* unsigned bytes */
 const char *vpsde_data_sha256(const vpsde_data *data); /* hex, of the file's bytes */
 const char *vpsde_data_path(const vpsde_data *data);
 

@@ -21,7 +21,7 @@ typedef struct vpsde_tensor {
     const void *data;  /* raw little-endian; aligned to 8 bytes or not */
 } vpsde_tensor;
 
-/* Reads a whole file (pread, never mmap). EDATA names tensor and byte; EIO. */
+/* Reads a whole file (pread, never mmap). EDATA names tensor and byte, or why it cannot be read. */
 vpsde_status vpsde_safetensors_open(vpsde_safetensors **out, const char *path);
 void vpsde_safetensors_close(vpsde_safetensors *file);
 size_t vpsde_safetensors_count(const vpsde_safetensors *file);
@@ -36,7 +36,8 @@ const char *vpsde_safetensors_sha256(const vpsde_safetensors *file);
 vpsde_status vpsde_safetensors_read_f32(const vpsde_safetensors *file, const char *name, float *out,
                                         size_t rank, const size_t *dims);
 
-/* Writing: durable (temporary file, fsync, rename, fsync of the folder). F32 and F64 tensors. */
+/* Writing: durable (temporary file, fsync, rename, fsync of the folder). F32 and F64 tensors.
+ * EIO leaves the old file and no temporary one; EINVAL for what the format forbids. */
 typedef struct vpsde_tensor_out {
     const char *name, *dtype;
     size_t rank, dims[VPSDE_TENSOR_RANK_MAX];

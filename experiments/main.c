@@ -1,3 +1,70 @@
-#include <vpsde/vpsde.h>
+#include <stdio.h>
+#include <string.h>
 
-int main(void) { return 0; }
+#include "core/mem.h"
+#include "experiments/cli.h"
+
+#define VPSDE_VERB(name) extern const vpsde_verb vpsde_verb_##name;
+#include "experiments/verbs.def"
+#undef VPSDE_VERB
+
+static const vpsde_verb *const verbs[] = {
+#define VPSDE_VERB(name) &vpsde_verb_##name,
+#include "experiments/verbs.def"
+#undef VPSDE_VERB
+};
+enum { N_VERBS = sizeof(verbs) / sizeof(verbs[0]) };
+
+const vpsde_verb *vpsde_verb_at(size_t index) { return index < N_VERBS ? verbs[index] : NULL; }
+
+const vpsde_verb *vpsde_verb_find(const char *name)
+{
+    for (size_t i = 0; i < N_VERBS; i++) {
+        if (strcmp(verbs[i]->name, name) == 0) return verbs[i];
+    }
+    return NULL;
+}
+
+static void help(FILE *out)
+{
+    fputs("Usage: vpsde VERB [INPUT] [-o OUTPUT] [--set key.path=value]... [--threads N] "
+          "[--quiet] [--force]\n"
+          "SDE and ODE solvers for diffusion models: sampling, exact log-likelihood, trajectories "
+          "in HDF5.\n\n",
+          out);
+    for (size_t i = 0; i < N_VERBS; i++) {
+        fprintf(out, "  %-11s %s\n", verbs[i]->name, verbs[i]->summary);
+    }
+    fputs("\n'vpsde VERB --help' tells the options of a verb; 'vpsde list verbs' and 'vpsde list "
+          "solvers' what there is.\n",
+          out);
+}
+
+static int unknown_verb(const char *word)
+{
+    const char *names[N_VERBS];
+    for (size_t i = 0; i < N_VERBS; i++) names[i] = verbs[i]->name;
+    const char *near = vpsde_nearest(word, names, N_VERBS);
+    fprintf(stderr, "vpsde: unknown verb '%s'; %s%s\n", word,
+            near ? "did you mean " : "try vpsde --help", near ? near : "");
+    return vpsde_status_exit_code(VPSDE_EUSAGE);
+}
+
+int main(int argc, char **argv)
+{
+    const char *word = argc > 1 ? argv[1] : NULL;
+    if (!word) {
+        help(stderr);
+        return vpsde_status_exit_code(VPSDE_EUSAGE);
+    }
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+        help(stdout);
+        return 0;
+    }
+    if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
+        printf("vpsde %s\n", vpsde_version());
+        return 0;
+    }
+    const vpsde_verb *verb = vpsde_verb_find(word);
+    return verb ? vpsde_verb_main(verb, argc - 1, argv + 1) : unknown_verb(word);
+}

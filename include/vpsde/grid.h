@@ -20,7 +20,7 @@ typedef enum vpsde_last_step {
 } vpsde_last_step;
 
 typedef struct vpsde_grid {
-    size_t n_steps;         /* intervals */
+    size_t n_steps;         /* intervals, the one to t = 0 of VPSDE_LAST_EULER included */
     vpsde_coef *node;       /* (n_steps + 1), t decreasing */
     vpsde_last_step last_step;
     const struct vpsde_grid_type *type;
@@ -38,9 +38,11 @@ typedef struct vpsde_grid_type {
 VPSDE_API const vpsde_grid_type *vpsde_grid_find(const char *name); /* or NULL */
 VPSDE_API const vpsde_grid_type *vpsde_grid_at(size_t index);       /* or NULL past the end */
 
-/** Makes a grid of n_steps >= 1 intervals. `param` may be NULL (defaults). For a type that takes
- *  times, `times` (n_steps + 1) are the nodes. EINVAL: duplicate or non-decreasing nodes (index and
- *  values in the message), t outside (0, t_max], t_min = 0 where the grid needs t_min > 0. */
+/** Makes a grid of n_steps intervals, 1 to 10^6, whose ends are t_max and t_min to the bit;
+ *  VPSDE_LAST_EULER adds one interval to t = 0 (none when t_min = 0). `param` may be NULL
+ *  (defaults). For a type that takes times, `times` (n_steps + 1) are the nodes. EINVAL: duplicate
+ *  or non-decreasing nodes (index and values in the message), t outside (0, t_max] (t = 0 may end a
+ *  grid when t_min = 0), t_min = 0 where the grid needs t_min > 0. */
 VPSDE_API vpsde_status vpsde_grid_create(vpsde_grid **out, const vpsde_grid_type *type,
                                          const vpsde_process *process, size_t n_steps,
                                          const double *param, const double *times,

@@ -47,7 +47,7 @@ typedef struct vpsde_schedule_type {
     double (*b)(const void *state, double t);
     double (*beta)(const void *state, double t);
     double (*t_of_b)(const void *state, double b); /* inverse of b */
-    size_t (*n_ddpm)(const void *state);           /* DDPM steps N, 0 for a continuous schedule */
+    size_t (*n_ddpm)(const void *state);           /* DDPM steps N; NULL: a continuous schedule */
 } vpsde_schedule_type;
 
 VPSDE_API const vpsde_schedule_type *vpsde_schedule_find(const char *name); /* or NULL */
@@ -67,12 +67,13 @@ typedef struct vpsde_process_spec {
     double t_min;              /* sampling and likelihood end / start here, >= 0 */
     double t_max;              /* 0: the schedule's own end */
     vpsde_terminal terminal;
-    double label_scale;        /* label = label_scale * t + label_offset */
+    double label_scale;        /* label = label_scale * t + label_offset; 0: the schedule's N */
     double label_offset;       /* DDPM networks: N t - 1, i.e. index i - 1 at t = i / N */
 } vpsde_process_spec;
 
 /** Defaults of `schedule`: its parameters, t_min 1e-3, N(0, I), label = N t - 1 (N = 1000 for
- *  continuous schedules). EINVAL for an unknown name, with the nearest one. */
+ *  continuous schedules; label_scale stays 0 until create where N depends on the parameters).
+ *  EINVAL for an unknown name, with the nearest one. */
 VPSDE_API vpsde_status vpsde_process_spec_init(vpsde_process_spec *spec, const char *schedule);
 
 /** EINVAL for values that make no sense (0 <= t_min < t_max; beta in (0, 1) for tables; ...). */
@@ -85,13 +86,14 @@ VPSDE_API double vpsde_process_t_max(const vpsde_process *process);
 VPSDE_API size_t vpsde_process_n_ddpm(const vpsde_process *process);
 
 /** Coefficients at t, or at the time where a clock shows a value. Pure, thread-safe.
- *  Values outside [0, t_max] are clamped to it only by rounding (1e-12 relative); beyond: NaN. */
+ *  Values outside the range that the clock has on [0, t_max] are clamped to it only by rounding
+ *  (1e-12 of its value at t_max; for lambda of max(1, |lambda|)); beyond: every field is NaN. */
 VPSDE_API vpsde_coef vpsde_process_at(const vpsde_process *process, double t);
 VPSDE_API vpsde_coef vpsde_process_at_b(const vpsde_process *process, double b);
 VPSDE_API vpsde_coef vpsde_process_at_lambda(const vpsde_process *process, double lambda);
 VPSDE_API vpsde_coef vpsde_process_at_phi(const vpsde_process *process, double phi);
 
-/** label <-> t: the only conversion there is. */
+/** label <-> t: the only conversion there is. At t = i / label_scale the label is exact. */
 VPSDE_API double vpsde_process_label(const vpsde_process *process, double t);
 VPSDE_API double vpsde_process_t_of_label(const vpsde_process *process, double label);
 

@@ -31,8 +31,9 @@ VPSDE_API vpsde_status vpsde_run_input(vpsde_run *run, const char *name, const c
 /** Facts for /provenance (timings, rates, host, versions). */
 VPSDE_API vpsde_status vpsde_run_provenance(vpsde_run *run, const vpsde_fact *fact);
 
-/** Writes PATH from the sealed parts, fsyncs, renames, removes the parts. `status` is "complete" or
- *  "interrupted". */
+/** Writes PATH from the sealed parts, fsyncs, renames. `status` is "complete" (every row was written;
+ *  EINTERNAL names one that was not; the parts are removed) or "interrupted" (missing rows read NaN
+ *  or -1; the parts stay for `resume`). EIO: PATH is as before, the parts stay. */
 VPSDE_API vpsde_status vpsde_run_finish(vpsde_run *run, const char *status);
 
 /** Frees; an unfinished run keeps its sealed parts unless discard. NULL is fine. */

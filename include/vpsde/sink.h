@@ -52,7 +52,8 @@ typedef struct vpsde_fact {
 /** What a computation tells its sink before the first block. All borrowed for the call. */
 typedef struct vpsde_table {
     const char *path; /* group in a run file: "/runs/ddim", "/likelihood/gsl_rk8pd" */
-    size_t first, count; /* samples: global index of the first, how many */
+    const char *row_axis; /* name of the leading axis; NULL: "sample" */
+    size_t first, count;  /* rows: global index of the first, how many */
     const vpsde_axis *axes;
     size_t n_axes;
     const vpsde_column *columns;

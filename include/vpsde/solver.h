@@ -49,6 +49,9 @@ typedef struct vpsde_solver_type {
     vpsde_status (*step)(vpsde_step *s);
     /** Optional: once before the first block, fills table (n_steps + 1). */
     vpsde_status (*prepare)(struct vpsde_pilot *pilot, double *table);
+    /** Adaptive solvers: what one slot reuses for its samples of `dim` equations, and its end. */
+    vpsde_status (*open)(void **state, size_t dim);
+    void (*close)(void *state);
     /** Adaptive solvers: one sample's ODE from s_start to s_end. */
     vpsde_status (*integrate)(struct vpsde_ode *ode);
 } vpsde_solver_type;
@@ -96,7 +99,7 @@ typedef struct vpsde_sampling {
     vpsde_control control;
 } vpsde_sampling;
 
-/** Runs. Columns: final (sample, dim...; float64), sample, nfe, jvp, rejected, nfe_log, status, and
+/** Runs. Columns: final (sample, dim...; float64), nfe, jvp, rejected, nfe_log, status, and
  *  per stored node x, eps, x0, noise as asked.
  *  @return OK; EPARTIAL when some samples failed (flagged in `status`, their rows NaN); EINVAL;
  *          ESTOPPED; what the sink returns. Deterministic: see DESIGN section 7. */

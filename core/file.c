@@ -1,0 +1,80 @@
+#include "core/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/mem.h"
+
+static vpsde_status unreadable(const char *path, const char *why)
+{
+    return vpsde_fail(VPSDE_EDATA, "%s: cannot be read: %s", path, why);
+}
+
+vpsde_status vpsde_file_open(int *fd, size_t *size, const char *path)
+{
+    struct stat info;
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block */
+    if (*fd < 0) return unreadable(path, strerror(errno));
+    const char *why = NULL;
+    if (fstat(*fd, &info) != 0) {
+        why = strerror(errno);
+    } else if (!S_ISREG(info.st_mode)) {
+        why = "it is not a regular file";
+    } else if (info.st_size < 0 || (uintmax_t)info.st_size > SIZE_MAX) {
+        why = "its size does not fit this machine";
+    }
+    if (why) {
+        close(*fd);
+        *fd = -1;
+        return unreadable(path, why);
+    }
+    *size = (size_t)info.st_size;
+    return VPSDE_OK;
+}
+
+vpsde_status vpsde_file_read(int fd, void *out, size_t n, size_t offset, const char *path)
+{
+    unsigned char *bytes = out;
+    for (size_t done = 0; done < n;) {
+        const ssize_t got = pread(fd, bytes + done, n - done, (off_t)(offset + done));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return unreadable(path, strerror(errno));
+        if (got == 0) {
+            return vpsde_fail(VPSDE_EDATA, "%s: ends at byte %zu, %zu more were expected", path,
+                              offset + done, n - done);
+        }
+        done += (size_t)got;
+    }
+    return VPSDE_OK;
+}
+
+vpsde_status vpsde_file_budget(size_t n, const char *path)
+{
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    if (pages <= 0 || page <= 0) return VPSDE_OK;
+    const double limit = (double)pages * (double)page, gib = 1024.0 * 1024 * 1024;
+    if ((double)n <= limit) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EINVAL, "%s: needs %.1f GiB of memory, this machine has %.1f GiB", path,
+                      (double)n / gib, limit / gib);
+}
+
+vpsde_status vpsde_file_load(unsigned char **out, size_t *size, const char *path)
+{
+    int fd;
+    *out = NULL;
+    VPSDE_TRY(vpsde_file_open(&fd, size, path));
+    vpsde_status status = vpsde_file_budget(*size, path);
+    if (status == VPSDE_OK) status = vpsde_alloc(out, *size, 1);
+    if (status == VPSDE_OK) status = vpsde_file_read(fd, *out, *size, 0, path);
+    close(fd);
+    if (status != VPSDE_OK) {
+        free(*out);
+        *out = NULL;
+    }
+    return status;
+}

@@ -1,0 +1,22 @@
+/* Input files as bytes: a regular file, its size from fstat of the same descriptor, pread into own
+ * memory. Never mmap: a file truncated by somebody else would be a SIGBUS. */
+#ifndef VPSDE_CORE_FILE_H
+#define VPSDE_CORE_FILE_H
+
+#include <stddef.h>
+
+#include <vpsde/status.h>
+
+/* EDATA "PATH: cannot be read: ..." unless it is a readable regular file. Close fd with close(). */
+vpsde_status vpsde_file_open(int *fd, size_t *size, const char *path);
+
+/* Exactly n bytes at offset, or EDATA. */
+vpsde_status vpsde_file_read(int fd, void *out, size_t n, size_t offset, const char *path);
+
+/* EINVAL (exit code 3, a budget) naming both figures when n bytes are more than this machine's memory. */
+vpsde_status vpsde_file_budget(size_t n, const char *path);
+
+/* The whole file in fresh memory. */
+vpsde_status vpsde_file_load(unsigned char **out, size_t *size, const char *path);
+
+#endif

@@ -1,0 +1,376 @@
+/* Reading safetensors: 8 bytes little-endian header length, a JSON object of tensors, raw data.
+ * The rules are those of the format's specification (huggingface/safetensors, README "Format"),
+ * every one checked before memory is taken for what the header claims. */
+#include "core/safetensors.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/file.h"
+#include "core/mem.h"
+#include "core/sha256.h"
+
+enum {
+    PREFIX = 8,
+    HEADER_MAX = 100 * 1000 * 1000,
+    TENSORS_MAX = 65536,
+    DEPTH_MAX = 3,           /* header, tensor, its shape */
+    COMMAS_MAX = 1024 * 1024 /* 65,536 tensors need 16 each at most; bounds the parser's memory */
+};
+
+struct vpsde_safetensors {
+    char *path;
+    char sha256[65];
+    json_t *header; /* owns every name, dtype and metadata text */
+    json_t *metadata;
+    size_t count;
+    vpsde_tensor *tensors;        /* in the header's order */
+    const vpsde_tensor **by_name; /* sorted */
+    unsigned char *bytes;         /* the whole file */
+};
+
+/* Where a tensor's bytes are, counted from the end of the header. */
+typedef struct span {
+    size_t begin, end;
+    vpsde_tensor *tensor;
+} span;
+
+static const struct {
+    const char *name;
+    size_t size;
+} dtypes[] = {
+    {"F32", 4}, {"F64", 8}, {"F16", 2},     {"BF16", 2},    {"I64", 8},     {"I32", 4},
+    {"I16", 2}, {"I8", 1},  {"U8", 1},      {"BOOL", 1},    {"U16", 2},     {"U32", 4},
+    {"U64", 8}, {"C64", 8}, {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"F8_E8M0", 1},
+};
+
+static size_t dtype_size(const char *name)
+{
+    for (size_t i = 0; i < sizeof(dtypes) / sizeof(dtypes[0]); i++) {
+        if (strcmp(dtypes[i].name, name) == 0) return dtypes[i].size;
+    }
+    return 0;
+}
+
+/* Byte of `"name":` in the header, for messages; the header's first byte when it is escaped. */
+static size_t place(const unsigned char *header, size_t length, const char *name)
+{
+    const size_t n = strlen(name);
+    for (size_t at = 1; at + n + 1 < length; at++) {
+        if (header[at - 1] != '"' || memcmp(header + at, name, n) != 0) continue;
+        if (header[at + n] == '"' && header[at + n + 1] == ':') return PREFIX + at - 1;
+    }
+    return PREFIX;
+}
+
+/* One pass over the text bounds what a parser can be made to do: nesting and number of values. */
+static vpsde_status check_bounds(const unsigned char *text, size_t length, const char *path)
+{
+    size_t depth = 0, commas = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < length; i++) {
+        const unsigned char c = text[i];
+        if (quoted) {
+            if (c == '\\') i++;
+            if (c == '"') quoted = false;
+            continue;
+        }
+        if (c == '"') quoted = true;
+        if (c == ',') commas++;
+        if (c == '{' || c == '[') depth++;
+        if ((c == '}' || c == ']') && depth > 0) depth--;
+        if (depth > DEPTH_MAX) {
+            return vpsde_fail(VPSDE_EDATA, "%s: header nested deeper than %d levels, at byte %zu",
+                              path, DEPTH_MAX, PREFIX + i);
+        }
+        if (commas > COMMAS_MAX) {
+            return vpsde_fail(VPSDE_EDATA, "%s: header with more than %d values, at byte %zu", path,
+                              COMMAS_MAX, PREFIX + i);
+        }
+    }
+    return VPSDE_OK;
+}
+
+static vpsde_status parse_header(json_t **out, const unsigned char *text, size_t length,
+                                 const char *path)
+{
+    json_error_t error;
+    if (text[0] != '{') {
+        return vpsde_fail(VPSDE_EDATA,
+                          "%s: header must start with '{', found byte 0x%02x, at byte 8", path,
+                          text[0]);
+    }
+    VPSDE_TRY(check_bounds(text, length, path));
+    *out = json_loadb((const char *)text, length, JSON_REJECT_DUPLICATES, &error);
+    if (!*out) {
+        return vpsde_fail(VPSDE_EDATA, "%s: header is not valid JSON: %s, at byte %zu", path,
+                          error.text, PREFIX + (size_t)(error.position > 0 ? error.position : 0));
+    }
+    return VPSDE_OK;
+}
+
+static vpsde_status read_metadata(vpsde_safetensors *file)
+{
+    const char *key;
+    json_t *value;
+    file->metadata = json_object_get(file->header, "__metadata__");
+    if (!file->metadata) return VPSDE_OK;
+    if (!json_is_object(file->metadata)) {
+        return vpsde_fail(VPSDE_EDATA, "%s: __metadata__ must be a map of strings", file->path);
+    }
+    json_object_foreach(file->metadata, key, value)
+    {
+        if (json_is_string(value)) continue;
+        return vpsde_fail(VPSDE_EDATA, "%s: __metadata__ key %.200s must be a string", file->path,
+                          key);
+    }
+    return VPSDE_OK;
+}
+
+static bool read_size(size_t *out, const json_t *value)
+{
+    if (!json_is_integer(value) || json_integer_value(value) < 0) return false;
+    *out = (size_t)json_integer_value(value);
+    return true;
+}
+
+/* Fills shape and count; the sentence of what is wrong, or NULL. */
+static const char *read_shape(vpsde_tensor *tensor, const json_t *shape)
+{
+    if (!json_is_array(shape)) return "shape must be a list of whole numbers";
+    if (json_array_size(shape) > VPSDE_TENSOR_RANK_MAX) return "shape has more than 8 dimensions";
+    tensor->rank = json_array_size(shape);
+    tensor->count = 1;
+    for (size_t i = 0; i < tensor->rank; i++) {
+        if (!read_size(&tensor->dims[i], json_array_get(shape, i))) {
+            return "shape must hold whole numbers >= 0";
+        }
+        if (__builtin_mul_overflow(tensor->count, tensor->dims[i], &tensor->count)) {
+            return "the product of the shape does not fit this machine";
+        }
+    }
+    return NULL;
+}
+
+/* One entry of the header; the sentence of what is wrong, or NULL. */
+static const char *read_entry(vpsde_tensor *tensor, span *where, const json_t *entry,
+                              size_t data_size)
+{
+    const json_t *dtype = json_object_get(entry, "dtype");
+    const json_t *offsets = json_object_get(entry, "data_offsets");
+    size_t bytes;
+    if (!json_is_object(entry)) return "its entry must be a JSON object";
+    if (!json_is_string(dtype)) return "dtype is missing";
+    tensor->dtype = json_string_value(dtype);
+    const size_t size = dtype_size(tensor->dtype);
+    if (size == 0) return "dtype is unknown; F64, F32, F16, BF16, I8 to I64, U8 to U64 are known";
+    const char *wrong = read_shape(tensor, json_object_get(entry, "shape"));
+    if (wrong) return wrong;
+    if (!json_is_array(offsets) || json_array_size(offsets) != 2 ||
+        !read_size(&where->begin, json_array_get(offsets, 0)) ||
+        !read_size(&where->end, json_array_get(offsets, 1))) {
+        return "data_offsets must be two whole numbers >= 0";
+    }
+    if (json_object_size(entry) != 3) return "only dtype, shape and data_offsets are allowed";
+    if (where->begin > where->end) return "data_offsets end before they begin";
+    if (where->end > data_size) return "data_offsets lie outside the file";
+    if (__builtin_mul_overflow(tensor->count, size, &bytes)) {
+        return "the product of the shape does not fit this machine";
+    }
+    if (where->end - where->begin != bytes) {
+        return "data_offsets are not as far apart as shape and dtype say";
+    }
+    return NULL;
+}
+
+static int compare_spans(const void *left, const void *right)
+{
+    const span *a = left, *b = right;
+    if (a->begin != b->begin) return a->begin < b->begin ? -1 : 1;
+    if (a->end != b->end) return a->end < b->end ? -1 : 1;
+    return 0;
+}
+
+static int compare_names(const void *left, const void *right)
+{
+    const vpsde_tensor *const *a = left, *const *b = right;
+    return strcmp((*a)->name, (*b)->name);
+}
+
+/* Tensors must tile the data exactly: no hole, no overlap, nothing behind the last one. */
+static vpsde_status check_tiling(span *spans, size_t count, size_t start, size_t data_size,
+                                 const char *path)
+{
+    size_t at = 0;
+    if (count > 0) qsort(spans, count, sizeof(*spans), compare_spans);
+    for (size_t i = 0; i < count; i++) {
+        if (spans[i].begin != at) {
+            return vpsde_fail(
+                VPSDE_EDATA,
+                "%s: tensor %.200s: begins %zu bytes into the data where %zu was expected "
+                "(%s), at byte %zu",
+                path, spans[i].tensor->name, spans[i].begin, at,
+                spans[i].begin < at ? "an overlap" : "a hole", start + at);
+        }
+        at = spans[i].end;
+    }
+    if (at == data_size) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EDATA, "%s: %zu bytes that belong to no tensor, at byte %zu", path,
+                      data_size - at, start + at);
+}
+
+static vpsde_status read_entries(vpsde_safetensors *file, span *spans, const unsigned char *text,
+                                 size_t length, size_t data_size)
+{
+    const char *name;
+    json_t *entry;
+    size_t i = 0;
+    json_object_foreach(file->header, name, entry)
+    {
+        if (entry == file->metadata) continue;
+        vpsde_tensor *tensor = &file->tensors[i];
+        const char *wrong = read_entry(tensor, &spans[i], entry, data_size);
+        if (wrong) {
+            return vpsde_fail(VPSDE_EDATA, "%s: tensor %.200s: %s, at byte %zu", file->path, name,
+                              wrong, place(text, length, name));
+        }
+        tensor->name = name;
+        spans[i].tensor = tensor;
+        file->by_name[i++] = tensor;
+    }
+    return check_tiling(spans, file->count, PREFIX + length, data_size, file->path);
+}
+
+/* The header as JSON, its metadata, and room for its tensors. */
+static vpsde_status read_header(vpsde_safetensors *file, const unsigned char *text, size_t length)
+{
+    VPSDE_TRY(parse_header(&file->header, text, length, file->path));
+    VPSDE_TRY(read_metadata(file));
+    file->count = json_object_size(file->header) - (file->metadata ? 1 : 0);
+    if (file->count > TENSORS_MAX) {
+        return vpsde_fail(VPSDE_EDATA, "%s: %zu tensors, at most %d are read, at byte %d",
+                          file->path, file->count, TENSORS_MAX, PREFIX);
+    }
+    VPSDE_TRY(vpsde_alloc(&file->tensors, file->count, sizeof(*file->tensors)));
+    VPSDE_TRY(vpsde_alloc(&file->by_name, file->count, sizeof(*file->by_name)));
+    return VPSDE_OK;
+}
+
+/* The data, once the header is known to describe exactly this many bytes. */
+static vpsde_status read_data(vpsde_safetensors *file, const span *spans, int fd, size_t start,
+                              size_t size, const unsigned char *prefix, const unsigned char *text)
+{
+    VPSDE_TRY(vpsde_file_budget(size, file->path));
+    VPSDE_TRY(vpsde_alloc(&file->bytes, size, 1));
+    memcpy(file->bytes, prefix, PREFIX);
+    memcpy(file->bytes + PREFIX, text, start - PREFIX);
+    VPSDE_TRY(vpsde_file_read(fd, file->bytes + start, size - start, start, file->path));
+    vpsde_sha256(file->sha256, file->bytes, size);
+    for (size_t i = 0; i < file->count; i++) {
+        spans[i].tensor->data = file->bytes + start + spans[i].begin;
+    }
+    if (file->count > 0) {
+        qsort(file->by_name, file->count, sizeof(*file->by_name), compare_names);
+    }
+    return VPSDE_OK;
+}
+
+static vpsde_status header_length(size_t *length, const unsigned char *prefix, size_t size,
+                                  const char *path)
+{
+    uint64_t value = 0;
+    for (size_t i = PREFIX; i-- > 0;) value = value << 8 | prefix[i];
+    if (value >= 2 && value <= HEADER_MAX && value <= size - PREFIX) {
+        *length = (size_t)value;
+        return VPSDE_OK;
+    }
+    return vpsde_fail(VPSDE_EDATA,
+                      "%s: header of %llu bytes, expected 2 to %zu (the file has %zu), at byte 0",
+                      path, (unsigned long long)value,
+                      size - PREFIX < HEADER_MAX ? size - PREFIX : (size_t)HEADER_MAX, size);
+}
+
+static vpsde_status read_parts(vpsde_safetensors *file, int fd, size_t size)
+{
+    unsigned char prefix[PREFIX], *text = NULL;
+    span *spans = NULL;
+    size_t length = 0;
+    if (size < PREFIX + 2) {
+        return vpsde_fail(VPSDE_EDATA,
+                          "%s: %zu bytes are too few for a safetensors file, at byte 0", file->path,
+                          size);
+    }
+    VPSDE_TRY(vpsde_file_read(fd, prefix, PREFIX, 0, file->path));
+    VPSDE_TRY(header_length(&length, prefix, size, file->path));
+    const size_t start = PREFIX + length;
+    vpsde_status status = vpsde_alloc(&text, length, 1);
+    if (status == VPSDE_OK) status = vpsde_file_read(fd, text, length, PREFIX, file->path);
+    if (status == VPSDE_OK) status = read_header(file, text, length);
+    if (status == VPSDE_OK) status = vpsde_alloc(&spans, file->count, sizeof(*spans));
+    if (status == VPSDE_OK) status = read_entries(file, spans, text, length, size - start);
+    if (status == VPSDE_OK) status = read_data(file, spans, fd, start, size, prefix, text);
+    free(spans);
+    free(text);
+    return status;
+}
+
+vpsde_status vpsde_safetensors_open(vpsde_safetensors **out, const char *path)
+{
+    vpsde_safetensors *file;
+    int fd;
+    size_t size;
+    *out = NULL;
+    VPSDE_TRY(vpsde_file_open(&fd, &size, path));
+    vpsde_status status = vpsde_alloc(&file, 1, sizeof(*file));
+    if (status == VPSDE_OK) {
+        status = vpsde_strdup(&file->path, path);
+        if (status == VPSDE_OK) status = read_parts(file, fd, size);
+        if (status == VPSDE_OK) {
+            *out = file;
+        } else {
+            vpsde_safetensors_close(file);
+        }
+    }
+    close(fd);
+    return status;
+}
+
+void vpsde_safetensors_close(vpsde_safetensors *file)
+{
+    if (!file) return;
+    json_decref(file->header);
+    free(file->tensors);
+    free(file->by_name);
+    free(file->bytes);
+    free(file->path);
+    free(file);
+}
+
+size_t vpsde_safetensors_count(const vpsde_safetensors *file) { return file->count; }
+
+const vpsde_tensor *vpsde_safetensors_at(const vpsde_safetensors *file, size_t index)
+{
+    return index < file->count ? &file->tensors[index] : NULL;
+}
+
+const vpsde_tensor *vpsde_safetensors_find(const vpsde_safetensors *file, const char *name)
+{
+    const vpsde_tensor wanted = {.name = name}, *key = &wanted;
+    if (file->count == 0) return NULL;
+    const vpsde_tensor *const *found =
+        bsearch(&key, file->by_name, file->count, sizeof(*file->by_name), compare_names);
+    return found ? *found : NULL;
+}
+
+const char *vpsde_safetensors_metadata(const vpsde_safetensors *file, const char *key)
+{
+    return json_string_value(json_object_get(file->metadata, key));
+}
+
+const char *vpsde_safetensors_path(const vpsde_safetensors *file) { return file->path; }
+
+const char *vpsde_safetensors_sha256(const vpsde_safetensors *file) { return file->sha256; }

@@ -1,0 +1,126 @@
+#include "experiments/cli.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+
+enum { KEY_SET = 0x100, KEY_THREADS, KEY_FORCE, KEY_RESUME, KEY_RESOLVED };
+
+typedef struct parse {
+    const vpsde_verb *verb;
+    vpsde_cli *cli;
+} parse;
+
+/* Every option there is, with the flag that a verb must have to take it (0: all do). */
+static const struct {
+    unsigned flag;
+    struct argp_option option;
+} all_options[] = {
+    {VPSDE_CLI_OUTPUT, {"output", 'o', "FILE", 0, "where the result goes (required)", 0}},
+    {VPSDE_CLI_CONFIG, {"set", KEY_SET, "key.path=value", 0, "override one key; repeatable", 0}},
+    {VPSDE_CLI_THREADS, {"threads", KEY_THREADS, "N", 0, "threads (default: all processors)", 0}},
+    {VPSDE_CLI_FORCE, {"force", KEY_FORCE, NULL, 0, "overwrite an existing output", 0}},
+    {VPSDE_CLI_RESUME, {"resume", KEY_RESUME, NULL, 0, "go on from the saved training state", 0}},
+    {VPSDE_CLI_RESOLVED,
+     {"resolved", KEY_RESOLVED, NULL, 0, "print the configuration with every default", 0}},
+    {0, {"quiet", 'q', NULL, 0, "no progress and no summary", 0}},
+};
+enum { N_OPTIONS = sizeof(all_options) / sizeof(all_options[0]) };
+
+static error_t parse_threads(const char *text, struct argp_state *state, size_t *threads)
+{
+    char *end;
+    errno = 0;
+    const unsigned long value = strtoul(text, &end, 10);
+    if (end == text || *end || errno || text[0] == '-') {
+        argp_failure(state, 2, 0, "--threads: must be a whole number, got '%s'", text);
+        return EINVAL;
+    }
+    *threads = value;
+    return 0;
+}
+
+static error_t parse_input(const parse *p, char *text, struct argp_state *state)
+{
+    if (p->cli->input) {
+        argp_failure(state, 2, 0, "one %s expected, got '%s' too", p->verb->input, text);
+        return EINVAL;
+    }
+    p->cli->input = text;
+    return 0;
+}
+
+static error_t parse_end(const parse *p, struct argp_state *state)
+{
+    const bool input_missing = !p->cli->input && !(p->verb->options & VPSDE_CLI_NO_INPUT);
+    if (input_missing) argp_failure(state, 2, 0, "%s is missing; see --help", p->verb->input);
+    if (!input_missing && (p->verb->options & VPSDE_CLI_OUTPUT) && !p->cli->output) {
+        argp_failure(state, 2, 0, "-o FILE is missing: say where the result goes");
+    }
+    return 0;
+}
+
+/* One option of the table above; the set of options is closed, so a switch over keys is plain. */
+static error_t parse_option(int key, char *text, struct argp_state *state)
+{
+    const parse *p = state->input;
+    vpsde_cli *cli = p->cli;
+    switch (key) {
+    case 'o': cli->output = text; return 0;
+    case 'q': cli->quiet = true; return 0;
+    case KEY_SET: cli->overrides[cli->n_overrides++] = text; return 0;
+    case KEY_THREADS: return parse_threads(text, state, &cli->threads);
+    case KEY_FORCE: cli->force = true; return 0;
+    case KEY_RESUME: cli->resume = true; return 0;
+    case KEY_RESOLVED: cli->resolved = true; return 0;
+    case ARGP_KEY_ARG: return parse_input(p, text, state);
+    case ARGP_KEY_END: return parse_end(p, state);
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static int report(const vpsde_cli *cli, vpsde_status status)
+{
+    vpsde_progress_done();
+    if (status == VPSDE_OK) return 0;
+    const int signal = vpsde_stop_signal();
+    fprintf(stderr, "vpsde: %s\n", vpsde_last_error());
+    (void)cli;
+    return status == VPSDE_ESTOPPED && signal ? 128 + signal : vpsde_status_exit_code(status);
+}
+
+int vpsde_verb_main(const vpsde_verb *verb, int argc, char **argv)
+{
+    struct argp_option options[N_OPTIONS + 1] = {{0}};
+    size_t n = 0;
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        const unsigned flag = all_options[i].flag;
+        if (!flag || (verb->options & flag)) options[n++] = all_options[i].option;
+    }
+    char *doc = NULL, *program = NULL, **overrides = NULL;
+    vpsde_status status = vpsde_format(&doc, "%s\v%s", verb->summary, verb->doc);
+    if (status == VPSDE_OK) status = vpsde_format(&program, "vpsde %s", verb->name);
+    if (status == VPSDE_OK) status = vpsde_alloc(&overrides, (size_t)argc, sizeof(*overrides));
+    vpsde_cli cli = {.program = program, .overrides = overrides};
+    int code = vpsde_status_exit_code(status);
+    if (status == VPSDE_OK) {
+        parse p = {verb, &cli};
+        const struct argp argp = {options, parse_option, verb->input, doc, NULL, NULL, NULL};
+        argp_err_exit_status = vpsde_status_exit_code(VPSDE_EUSAGE);
+        argv[0] = program;
+        if (argp_parse(&argp, argc, argv, 0, NULL, &p) != 0) {
+            code = vpsde_status_exit_code(VPSDE_EUSAGE);
+        } else {
+            vpsde_progress_init(&cli.control, verb->name, cli.quiet);
+            code = report(&cli, verb->run(&cli));
+        }
+    }
+    free(doc);
+    free(program);
+    free(overrides);
+    return code;
+}

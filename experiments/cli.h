@@ -1,0 +1,52 @@
+/* The command line: one verb a file, one line each in verbs.def. */
+#ifndef VPSDE_EXPERIMENTS_CLI_H
+#define VPSDE_EXPERIMENTS_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <vpsde/sink.h>
+#include <vpsde/status.h>
+
+/* What the user typed after the verb. */
+typedef struct vpsde_cli {
+    const char *program; /* "vpsde sample" */
+    const char *input, *output;
+    char **overrides; /* key.path=value */
+    size_t n_overrides;
+    size_t threads; /* 0: all */
+    bool quiet, force, resume, resolved;
+    vpsde_control control; /* progress on a terminal, stop on a signal */
+} vpsde_cli;
+
+enum {
+    VPSDE_CLI_OUTPUT = 1u << 0,   /* takes -o, and needs it */
+    VPSDE_CLI_FORCE = 1u << 1,    /* takes --force */
+    VPSDE_CLI_CONFIG = 1u << 2,   /* takes --set */
+    VPSDE_CLI_THREADS = 1u << 3,  /* takes --threads */
+    VPSDE_CLI_RESUME = 1u << 4,   /* takes --resume */
+    VPSDE_CLI_RESOLVED = 1u << 5, /* takes --resolved */
+    VPSDE_CLI_NO_INPUT = 1u << 6  /* the input may be absent */
+};
+
+typedef struct vpsde_verb {
+    const char *name;
+    const char *input;   /* what the input is called: "CONFIG" */
+    const char *summary; /* one line */
+    const char *doc;     /* paragraphs under the options of --help */
+    unsigned options;    /* VPSDE_CLI_* */
+    vpsde_status (*run)(const vpsde_cli *cli);
+} vpsde_verb;
+
+const vpsde_verb *vpsde_verb_find(const char *name); /* or NULL */
+const vpsde_verb *vpsde_verb_at(size_t index);       /* or NULL past the end */
+
+/* Parses what follows the verb, runs it, prints the one line of a failure, returns the exit code. */
+int vpsde_verb_main(const vpsde_verb *verb, int argc, char **argv);
+
+/* experiments/progress.c: the progress line and the stop flag. */
+void vpsde_progress_init(vpsde_control *control, const char *what, bool quiet);
+void vpsde_progress_done(void);
+int vpsde_stop_signal(void); /* the signal that asked to stop, or 0 */
+
+#endif

@@ -1,0 +1,228 @@
+#include "experiments/run_folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/mem.h"
+
+struct vpsde_run_folder {
+    char *path, *target; /* PATH.parts, PATH */
+    int dir, lock;       /* -1: not open */
+};
+
+const char *vpsde_run_folder_path(const vpsde_run_folder *folder) { return folder->path; }
+
+static vpsde_status sync_path(const char *path, int flags)
+{
+    const int fd = open(path, flags | O_CLOEXEC);
+    const int done = fd < 0 ? -1 : fsync(fd);
+    const int reason = errno;
+    if (fd >= 0) close(fd);
+    if (done == 0) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EIO, "%s: cannot be made durable: %s", path, strerror(reason));
+}
+
+static vpsde_status sync_folder_of(const char *path)
+{
+    char *copy;
+    VPSDE_TRY(vpsde_strdup(&copy, path));
+    const vpsde_status status = sync_path(dirname(copy), O_RDONLY | O_DIRECTORY);
+    free(copy);
+    return status;
+}
+
+vpsde_status vpsde_publish(const char *fresh, const char *path)
+{
+    VPSDE_TRY(sync_path(fresh, O_RDONLY));
+    if (rename(fresh, path) != 0) {
+        return vpsde_fail(VPSDE_EIO, "%s: cannot be made from %s: %s", path, fresh,
+                          strerror(errno));
+    }
+    return sync_folder_of(path);
+}
+
+static int write_all(int fd, const void *data, size_t bytes)
+{
+    const char *from = data;
+    while (bytes > 0) {
+        const ssize_t done = write(fd, from, bytes);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return -1;
+        from += done;
+        bytes -= (size_t)done;
+    }
+    return 0;
+}
+
+vpsde_status vpsde_run_folder_put(vpsde_run_folder *folder, const char *name, const void *data,
+                                  size_t bytes)
+{
+    char fresh[NAME_MAX];
+    snprintf(fresh, sizeof(fresh), "%s.tmp", name);
+    const int fd = openat(folder->dir, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int done = fd < 0 || write_all(fd, data, bytes) != 0 || fsync(fd) != 0 ? -1 : 0;
+    int reason = errno;
+    if (fd >= 0 && close(fd) != 0 && done == 0) {
+        done = -1;
+        reason = errno;
+    }
+    if (done == 0 &&
+        (renameat(folder->dir, fresh, folder->dir, name) != 0 || fsync(folder->dir) != 0)) {
+        done = -1;
+        reason = errno;
+    }
+    if (done == 0) return VPSDE_OK;
+    (void)unlinkat(folder->dir, fresh, 0);
+    return vpsde_fail(VPSDE_EIO, "%s/%s: cannot be written: %s", folder->path, name,
+                      strerror(reason));
+}
+
+vpsde_status vpsde_run_folder_open(int *fd, const vpsde_run_folder *folder, const char *name)
+{
+    *fd = openat(folder->dir, name, O_RDONLY | O_CLOEXEC);
+    if (*fd >= 0) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EIO, "%s/%s: cannot be read: %s", folder->path, name, strerror(errno));
+}
+
+/* Files a run puts there; `lock` goes last and by itself. */
+static bool is_ours(const char *name)
+{
+    return strcmp(name, "config.yaml") == 0 || strcmp(name, "config.yaml.tmp") == 0 ||
+           strcmp(name, "manifest") == 0 || strcmp(name, "manifest.tmp") == 0 ||
+           strncmp(name, "part-", 5) == 0;
+}
+
+static void empty(const vpsde_run_folder *folder)
+{
+    const int fd = openat(folder->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = fd < 0 ? NULL : fdopendir(fd);
+    if (!list) {
+        if (fd >= 0) close(fd);
+        return;
+    }
+    for (const struct dirent *entry; (entry = readdir(list));) {
+        if (is_ours(entry->d_name)) (void)unlinkat(folder->dir, entry->d_name, 0);
+    }
+    closedir(list);
+}
+
+void vpsde_run_folder_remove(vpsde_run_folder *folder)
+{
+    if (folder->lock < 0) return;
+    empty(folder);
+    (void)unlinkat(folder->dir, "lock", 0);
+    (void)rmdir(folder->path);
+    (void)sync_folder_of(folder->path);
+    close(folder->lock);
+    folder->lock = -1;
+}
+
+void vpsde_run_folder_close(vpsde_run_folder *folder)
+{
+    if (!folder) return;
+    if (folder->lock >= 0) close(folder->lock);
+    if (folder->dir >= 0) close(folder->dir);
+    free(folder->path);
+    free(folder->target);
+    free(folder);
+}
+
+/* "pid 123 on host" of the writer that holds the lock. */
+static vpsde_status locked_by_other(const vpsde_run_folder *folder)
+{
+    char owner[256] = "";
+    const ssize_t got = pread(folder->lock, owner, sizeof(owner) - 1, 0);
+    owner[got > 0 ? got : 0] = '\0';
+    owner[strcspn(owner, "\n")] = '\0';
+    return vpsde_fail(VPSDE_EEXIST,
+                      "%s: is being written by %s; wait for it or choose another output",
+                      folder->target, owner[0] ? owner : "another process");
+}
+
+static vpsde_status take_lock(vpsde_run_folder *folder)
+{
+    char owner[256], host[128] = "";
+    struct stat info;
+    folder->lock = openat(folder->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (folder->lock < 0) {
+        return vpsde_fail(VPSDE_EIO, "%s/lock: cannot be opened: %s", folder->path,
+                          strerror(errno));
+    }
+    vpsde_status status = VPSDE_OK;
+    if (flock(folder->lock, LOCK_EX | LOCK_NB) != 0) {
+        status = errno == EWOULDBLOCK
+                     ? locked_by_other(folder)
+                     : vpsde_fail(VPSDE_EIO, "%s/lock: cannot be locked: %s; use a local folder",
+                                  folder->path, strerror(errno));
+    } else if (fstat(folder->lock, &info) != 0 || info.st_nlink == 0) {
+        status = vpsde_fail(VPSDE_EEXIST, "%s: another run has just ended there; try again",
+                            folder->target);
+    }
+    if (status != VPSDE_OK) { /* somebody else's: it must not be removed */
+        close(folder->lock);
+        folder->lock = -1;
+        return status;
+    }
+    (void)gethostname(host, sizeof(host) - 1);
+    const int length = snprintf(owner, sizeof(owner), "pid %ld on %s\n", (long)getpid(), host);
+    if (ftruncate(folder->lock, 0) != 0 || write_all(folder->lock, owner, (size_t)length) != 0) {
+        return vpsde_fail(VPSDE_EIO, "%s/lock: cannot be written: %s", folder->path,
+                          strerror(errno));
+    }
+    return VPSDE_OK;
+}
+
+static vpsde_status make(vpsde_run_folder *folder, bool force)
+{
+    struct stat info;
+    const bool there = lstat(folder->target, &info) == 0;
+    if (there && S_ISDIR(info.st_mode)) {
+        return vpsde_fail(VPSDE_EEXIST, "%s: is a folder; choose a file name", folder->target);
+    }
+    const bool made = mkdir(folder->path, 0777) == 0;
+    if (!made && errno != EEXIST) {
+        return vpsde_fail(VPSDE_EIO, "%s: cannot be made: %s", folder->path, strerror(errno));
+    }
+    folder->dir = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder->dir < 0) {
+        return vpsde_fail(VPSDE_EIO, "%s: cannot be opened: %s", folder->path, strerror(errno));
+    }
+    VPSDE_TRY(take_lock(folder));
+    if (!force && (there || !made)) {
+        if (made) vpsde_run_folder_remove(folder);
+        return there ? vpsde_fail(VPSDE_EEXIST, "%s: exists; use --force to overwrite it",
+                                  folder->target)
+                     : vpsde_fail(VPSDE_EEXIST,
+                                  "%s: an unfinished run is in %s; continue it with `vpsde resume "
+                                  "%s` or use --force to discard it",
+                                  folder->target, folder->path, folder->target);
+    }
+    if (!made) empty(folder);
+    return sync_folder_of(folder->path);
+}
+
+vpsde_status vpsde_run_folder_create(vpsde_run_folder **out, const char *path, bool force)
+{
+    *out = NULL;
+    vpsde_run_folder *folder;
+    VPSDE_TRY(vpsde_alloc(&folder, 1, sizeof(*folder)));
+    folder->dir = folder->lock = -1;
+    vpsde_status status = vpsde_strdup(&folder->target, path);
+    if (status == VPSDE_OK) status = vpsde_format(&folder->path, "%s.parts", path);
+    if (status == VPSDE_OK) status = make(folder, force);
+    if (status != VPSDE_OK) {
+        vpsde_run_folder_close(folder);
+        return status;
+    }
+    *out = folder;
+    return VPSDE_OK;
+}

@@ -1,0 +1,133 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "experiments/run_index.h"
+
+typedef struct scan {
+    vpsde_run_index *index;
+    size_t stored_room, rows_room;
+} scan;
+
+/* Room for one more element of `size` bytes at the end of an array of n. */
+static vpsde_status grow(void *array, size_t n, size_t *room, size_t size)
+{
+    void *old, *larger;
+    if (n < *room) return VPSDE_OK;
+    const size_t wanted = 2 * *room + 16;
+    memcpy(&old, array, sizeof(old));
+    larger = reallocarray(old, wanted, size);
+    if (!larger) return vpsde_fail(VPSDE_ENOMEM, "cannot allocate %zu elements", wanted);
+    memcpy(array, &larger, sizeof(larger));
+    *room = wanted;
+    return VPSDE_OK;
+}
+
+static vpsde_status add_table(scan *s, const vpsde_record *record, const void *payload)
+{
+    vpsde_run_index *index = s->index;
+    VPSDE_TRY(grow(&index->stored, index->n_stored, &s->stored_room, sizeof(*index->stored)));
+    vpsde_stored *stored = &index->stored[index->n_stored];
+    VPSDE_TRY(record->kind == VPSDE_RECORD_TABLE
+                  ? vpsde_table_decode(stored, payload, record->bytes)
+                  : vpsde_facts_decode(stored, payload, record->bytes));
+    index->n_stored++;
+    index->n_tables += record->kind == VPSDE_RECORD_TABLE;
+    return VPSDE_OK;
+}
+
+static vpsde_status add_record(void *context, const vpsde_record *record, const void *payload,
+                               vpsde_place place)
+{
+    scan *s = context;
+    vpsde_run_index *index = s->index;
+    if (record->kind != VPSDE_RECORD_ROWS) return add_table(s, record, payload);
+    if (record->table >= index->n_tables) {
+        return vpsde_fail(VPSDE_EIO, "the parts hold rows of a table they do not announce");
+    }
+    VPSDE_TRY(grow(&index->rows, index->n_rows, &s->rows_room, sizeof(*index->rows)));
+    index->rows[index->n_rows++] = (vpsde_rows){
+        .table = record->table, .first = record->first, .n = record->n, .place = place};
+    return VPSDE_OK;
+}
+
+static int by_table_and_first(const void *a, const void *b)
+{
+    const vpsde_rows *x = a, *y = b;
+    if (x->table != y->table) return x->table < y->table ? -1 : 1;
+    return (x->first > y->first) - (x->first < y->first);
+}
+
+vpsde_status vpsde_run_index_create(vpsde_run_index **out, vpsde_parts *parts)
+{
+    *out = NULL;
+    vpsde_run_index *index;
+    VPSDE_TRY(vpsde_alloc(&index, 1, sizeof(*index)));
+    index->parts = parts;
+    scan s = {.index = index};
+    const vpsde_status status = vpsde_parts_scan(parts, add_record, &s);
+    if (status != VPSDE_OK) {
+        vpsde_run_index_destroy(index);
+        return status;
+    }
+    if (index->n_rows > 0) {
+        qsort(index->rows, index->n_rows, sizeof(*index->rows), by_table_and_first);
+    }
+    *out = index;
+    return VPSDE_OK;
+}
+
+void vpsde_run_index_destroy(vpsde_run_index *index)
+{
+    if (!index) return;
+    for (size_t i = 0; i < index->n_stored; i++) vpsde_stored_free(&index->stored[i]);
+    free(index->stored);
+    free(index->rows);
+    free(index);
+}
+
+const vpsde_rows *vpsde_run_index_rows(const vpsde_run_index *index, size_t table, size_t *n)
+{
+    const vpsde_rows *rows = index->rows, *end = index->rows + index->n_rows;
+    while (rows < end && rows->table < table) rows++;
+    *n = 0;
+    while (rows + *n < end && rows[*n].table == table) (*n)++;
+    return rows;
+}
+
+/* How many rows of the table are there; EINTERNAL names the first doubled or, if all are wanted,
+ * missing one. */
+static vpsde_status count_rows(size_t *present, const vpsde_run_index *index, size_t number,
+                               const vpsde_table *table, bool all)
+{
+    size_t n, expected = table->first;
+    const vpsde_rows *rows = vpsde_run_index_rows(index, number, &n);
+    *present = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i].first < expected) {
+            return vpsde_fail(VPSDE_EINTERNAL, "table %s: row %zu was written twice", table->path,
+                              (size_t)rows[i].first);
+        }
+        if (all && rows[i].first > expected) break;
+        expected = rows[i].first + rows[i].n;
+        *present += rows[i].n;
+    }
+    if (all && *present < table->count) {
+        return vpsde_fail(VPSDE_EINTERNAL, "table %s: row %zu was never written", table->path,
+                          expected);
+    }
+    return VPSDE_OK;
+}
+
+bool vpsde_stored_is_table(const vpsde_stored *stored) { return stored->table.count > 0; }
+
+vpsde_status vpsde_run_index_check(vpsde_run_index *index, bool all)
+{
+    size_t table = 0;
+    for (size_t i = 0; i < index->n_stored; i++) {
+        vpsde_stored *stored = &index->stored[i];
+        if (!vpsde_stored_is_table(stored)) continue;
+        VPSDE_TRY(count_rows(&stored->present, index, table++, &stored->table, all));
+    }
+    return VPSDE_OK;
+}

@@ -1,0 +1,45 @@
+/* What sealed parts hold, in the order of samples, and the HDF5 file made from it. */
+#ifndef VPSDE_EXPERIMENTS_RUN_INDEX_H
+#define VPSDE_EXPERIMENTS_RUN_INDEX_H
+
+#include <stdbool.h>
+
+#include "experiments/run_parts.h"
+#include "experiments/run_table.h"
+
+/* Rows first .. first + n - 1 of a table and where they lie. */
+typedef struct vpsde_rows {
+    uint64_t first, n;
+    vpsde_place place;
+    uint32_t table;
+} vpsde_rows;
+
+typedef struct vpsde_run_index {
+    vpsde_parts *parts;
+    vpsde_stored *stored; /* tables and facts as they came */
+    size_t n_stored, n_tables;
+    vpsde_rows *rows; /* sorted by table and first row */
+    size_t n_rows;
+} vpsde_run_index;
+
+/* Scans the parts. EIO for a damaged one. */
+vpsde_status vpsde_run_index_create(vpsde_run_index **out, vpsde_parts *parts);
+void vpsde_run_index_destroy(vpsde_run_index *index); /* NULL is fine */
+
+/* Counts each table's rows. EINTERNAL names the first row that was written twice, or (if all are
+ * wanted) never. */
+vpsde_status vpsde_run_index_check(vpsde_run_index *index, bool all);
+
+/* The rows of table number `table`. Borrowed. */
+const vpsde_rows *vpsde_run_index_rows(const vpsde_run_index *index, size_t table, size_t *n);
+
+typedef struct vpsde_run_head {
+    const char *verb, *status, *config;
+    uint64_t seed;
+} vpsde_run_head;
+
+/* Writes everything to `path` (run_write.c). Memory: the index, one chunk, HDF5's caches. EIO. */
+vpsde_status vpsde_run_index_write(const vpsde_run_index *index, const char *path,
+                                   const vpsde_run_head *head);
+
+#endif

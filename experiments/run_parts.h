@@ -1,0 +1,68 @@
+/* PATH.parts/: what a run has computed so far, safe against kill -9, a full disk and a power cut.
+ *
+ *   lock          flock'ed by the writer, holds its pid and host
+ *   config.yaml   the resolved configuration
+ *   manifest      verb, seed, SHA-256 of config.yaml: "key value" lines
+ *   part-NNNNNN   sealed: written as .tmp, fsynced, renamed, folder fsynced; never changed again
+ *
+ * The parts in their order are one log of records: announced tables, rows, facts. A part is a header
+ * with its length and SHA-256, then whole records. A kill loses at most what was not sealed yet.
+ * Values are in the machine's own byte order: parts are read where they were written. */
+#ifndef VPSDE_EXPERIMENTS_RUN_PARTS_H
+#define VPSDE_EXPERIMENTS_RUN_PARTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include <vpsde/sink.h>
+
+typedef enum vpsde_record_kind {
+    VPSDE_RECORD_TABLE = 1, /* an encoded vpsde_table (run_table.c); they count from 0 */
+    VPSDE_RECORD_ROWS,      /* n rows of `table` from `first` on: column after column */
+    VPSDE_RECORD_FACTS      /* encoded facts about a group */
+} vpsde_record_kind;
+
+/* As stored; the payload follows, padded to 8 bytes. */
+typedef struct vpsde_record {
+    uint32_t kind, table;
+    uint64_t first, n, bytes;
+} vpsde_record;
+
+/* Where a payload lies. */
+typedef struct vpsde_place {
+    size_t part;
+    uint64_t offset;
+} vpsde_place;
+
+typedef struct vpsde_parts vpsde_parts;
+
+/* Makes the folder beside `path` and its durable start. EEXIST when `path` or the folder is there and
+ * !force, or a living writer holds the lock (force or not); EIO. */
+vpsde_status vpsde_parts_create(vpsde_parts **out, const char *path, const char *config,
+                                const char *manifest, bool force);
+
+/* Adds a record made of pieces; seals when 16 MiB or a second are full. EIO stays: a part that could
+ * not be written is never tried again. */
+vpsde_status vpsde_parts_append(vpsde_parts *parts, const vpsde_record *record,
+                                const struct iovec *pieces, size_t n_pieces);
+
+/* Makes all appended records durable. */
+vpsde_status vpsde_parts_seal(vpsde_parts *parts);
+
+/* Calls visit for each sealed record in order, with its payload in memory for the call, after
+ * checking each part's sum. EIO names a damaged part. */
+typedef vpsde_status (*vpsde_record_fn)(void *context, const vpsde_record *record,
+                                        const void *payload, vpsde_place place);
+vpsde_status vpsde_parts_scan(vpsde_parts *parts, vpsde_record_fn visit, void *context);
+
+/* Reads bytes of a payload found by a scan. */
+vpsde_status vpsde_parts_read(vpsde_parts *parts, vpsde_place place, void *out, size_t bytes);
+
+/* Removes the folder with what vpsde put there, and nothing else. */
+void vpsde_parts_remove(vpsde_parts *parts);
+
+/* Lets go of the lock; keeps the folder. NULL is fine. */
+void vpsde_parts_destroy(vpsde_parts *parts);
+
+#endif

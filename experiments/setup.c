@@ -1,0 +1,146 @@
+#include "experiments/setup.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "core/sha256.h"
+
+static bool is_run_file(const char *path)
+{
+    const char *suffix = strrchr(path, '.');
+    return suffix && strcmp(suffix, ".h5") == 0;
+}
+
+/* A run file stands where a configuration is expected: its own is inside. */
+static vpsde_status open_embedded(vpsde_setup *s, const vpsde_cli *cli)
+{
+    char *text = NULL;
+    VPSDE_TRY(vpsde_run_read_text(&text, cli->input, "/", "config"));
+    const vpsde_status status = vpsde_config_parse(&s->config, text, strlen(text), cli->input, "/",
+                                                   cli->overrides, cli->n_overrides);
+    free(text);
+    return status;
+}
+
+/* A section is read when this verb uses it, and checked when it is merely there. */
+static bool wanted(const vpsde_setup *s, unsigned use, const char *key)
+{
+    return (s->uses & use) || vpsde_config_has(s->config, key);
+}
+
+static vpsde_status read_sections(vpsde_setup *s)
+{
+    VPSDE_TRY(vpsde_config_uint(&s->seed, s->config, "seed", 0, 0, UINT64_MAX));
+    VPSDE_TRY(vpsde_setup_read_model(s));
+    if (wanted(s, VPSDE_USES_DATA, "data")) VPSDE_TRY(vpsde_setup_read_data(s));
+    if (wanted(s, VPSDE_USES_TRAIN, "train")) VPSDE_TRY(vpsde_setup_read_train(s));
+    if (wanted(s, VPSDE_USES_SAMPLER, "sampler") || vpsde_config_has(s->config, "log")) {
+        VPSDE_TRY(vpsde_setup_read_sampler(s));
+    }
+    if (wanted(s, VPSDE_USES_LIKELIHOOD, "likelihood")) VPSDE_TRY(vpsde_setup_read_likelihood(s));
+    VPSDE_TRY(vpsde_config_check(s->config));
+    return vpsde_config_resolved(&s->resolved, s->config);
+}
+
+static vpsde_status open_config(vpsde_setup *s, const vpsde_cli *cli)
+{
+    if (is_run_file(cli->input)) return open_embedded(s, cli);
+    return vpsde_config_open(&s->config, cli->input, cli->overrides, cli->n_overrides);
+}
+
+/* A network to be trained has the dimension of its data unless the configuration says another:
+ * "model.dim=196", or NULL where it is said. */
+static vpsde_status dimension_of_data(char **override, const vpsde_cli *cli)
+{
+    vpsde_setup s = {0};
+    vpsde_config *model;
+    vpsde_status status = open_config(&s, cli);
+    if (status == VPSDE_OK) status = vpsde_config_section(&model, s.config, "model");
+    if (status == VPSDE_OK && !vpsde_config_has(model, "dim")) {
+        status = vpsde_setup_read_data(&s);
+        if (status == VPSDE_OK) status = vpsde_setup_build_data(&s);
+        if (status == VPSDE_OK) {
+            status = vpsde_format(override, "model.dim=%zu", vpsde_data_dim(s.data.data));
+        }
+    }
+    vpsde_setup_close(&s);
+    return status;
+}
+
+static vpsde_status open_for_training(vpsde_setup *s, const vpsde_cli *cli)
+{
+    char *override = NULL, **overrides = NULL;
+    vpsde_cli with = *cli;
+    VPSDE_TRY(dimension_of_data(&override, cli));
+    vpsde_status status = vpsde_alloc(&overrides, cli->n_overrides + 1, sizeof(*overrides));
+    for (size_t i = 0; status == VPSDE_OK && i < cli->n_overrides; i++) {
+        overrides[i] = cli->overrides[i];
+    }
+    if (status == VPSDE_OK && override) overrides[with.n_overrides++] = override;
+    with.overrides = overrides;
+    if (status == VPSDE_OK) status = open_config(s, &with);
+    free(override);
+    free(overrides);
+    return status;
+}
+
+vpsde_status vpsde_setup_open(vpsde_setup *s, const vpsde_cli *cli, unsigned uses)
+{
+    s->uses = uses;
+    s->model_path = s->data.path = s->sampler.init_path = "";
+    VPSDE_TRY(uses & VPSDE_USES_TRAIN ? open_for_training(s, cli) : open_config(s, cli));
+    VPSDE_TRY(read_sections(s));
+    if (uses & VPSDE_USES_DATA) VPSDE_TRY(vpsde_setup_build_data(s));
+    if (uses & VPSDE_USES_SAMPLER) VPSDE_TRY(vpsde_setup_build_sampler(s));
+    return VPSDE_OK;
+}
+
+void vpsde_setup_close(vpsde_setup *s)
+{
+    for (size_t i = 0; i < s->sampler.n_entries; i++) {
+        vpsde_sampler_entry *e = &s->sampler.entries[i];
+        vpsde_grid_destroy(e->grid);
+        free(e->times);
+        free(e->label);
+    }
+    free(s->sampler.entries);
+    free(s->sampler.init);
+    free(s->sampler.log_times);
+    free(s->likelihood.label);
+    vpsde_data_close(s->data.data);
+    vpsde_model_destroy(s->model);
+    vpsde_process_destroy(s->process);
+    free(s->resolved);
+    vpsde_config_close(s->config);
+}
+
+static vpsde_status model_facts(const vpsde_setup *s, vpsde_run *run)
+{
+    const vpsde_model *m = s->model;
+    const vpsde_fact facts[] = {
+        {.name = "kind", .text = m->type->name},
+        {.name = "dim", .number = (double)m->dim},
+        {.name = "parameters", .number = (double)m->n_parameters},
+        {.name = "weights_sha256", .text = m->sha256},
+    };
+    for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
+        VPSDE_TRY(vpsde_run_model_fact(run, &facts[i]));
+    }
+    return VPSDE_OK;
+}
+
+vpsde_status vpsde_setup_describe(const vpsde_setup *s, vpsde_run *run)
+{
+    VPSDE_TRY(model_facts(s, run));
+    if (*s->model_path) VPSDE_TRY(vpsde_run_input(run, "model", s->model_path, s->model->sha256));
+    if (s->data.data) {
+        VPSDE_TRY(vpsde_run_input(run, "data", s->data.path, vpsde_data_sha256(s->data.data)));
+    }
+    if (s->sampler.init) {
+        char hex[65];
+        VPSDE_TRY(vpsde_sha256_file(hex, s->sampler.init_path));
+        VPSDE_TRY(vpsde_run_input(run, "init", s->sampler.init_path, hex));
+    }
+    return VPSDE_OK;
+}

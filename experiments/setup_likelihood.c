@@ -1,0 +1,65 @@
+/* The sections `likelihood` and `train`. */
+#include <math.h>
+
+#include "core/mem.h"
+#include "experiments/setup.h"
+
+static const double tol_min = 1e-14;
+
+static vpsde_status read_trace(vpsde_likelihood_setup *l, vpsde_config *c)
+{
+    const bool words = vpsde_config_kind(c, "trace") != VPSDE_NODE_MAPPING;
+    vpsde_config *t = c;
+    uint64_t probes;
+    int kind, distribution;
+    if (!words) VPSDE_TRY(vpsde_config_section(&t, c, "trace"));
+    VPSDE_TRY(vpsde_config_choice(&kind, t, words ? "trace" : "kind", "exact|hutchinson", 0));
+    l->trace = (vpsde_trace)kind;
+    if (kind == VPSDE_TRACE_EXACT) return VPSDE_OK;
+    VPSDE_TRY(vpsde_config_uint(&probes, t, "probes", 8, 1, 1024));
+    VPSDE_TRY(vpsde_config_choice(&distribution, t, "distribution", "rademacher|gaussian", 0));
+    l->probes = probes;
+    l->probe = (vpsde_probe)distribution;
+    return VPSDE_OK;
+}
+
+vpsde_status vpsde_setup_read_likelihood(vpsde_setup *s)
+{
+    vpsde_likelihood_setup *l = &s->likelihood;
+    vpsde_config *c, *i;
+    const char *label;
+    int dequantization;
+    VPSDE_TRY(vpsde_config_section(&c, s->config, "likelihood"));
+    VPSDE_TRY(vpsde_config_section(&i, c, "integrator"));
+    VPSDE_TRY(vpsde_setup_solver(&l->integrator, l->param, i, "solver"));
+    if (!(l->integrator->flags & VPSDE_SOLVER_ADAPTIVE)) {
+        return vpsde_config_fail(i, "solver",
+                                 "%s takes fixed steps; expected an adaptive integrator such as "
+                                 "dopri5, gsl-rk8pd or cvode-adams",
+                                 l->integrator->name);
+    }
+    VPSDE_TRY(vpsde_config_text(&label, i, "label", l->integrator->name));
+    VPSDE_TRY(vpsde_strdup(&l->label, label));
+    VPSDE_TRY(vpsde_config_real(&l->rtol, i, "rtol", 1e-6, tol_min, 1));
+    VPSDE_TRY(vpsde_config_real(&l->atol, i, "atol", 1e-6, tol_min, 1));
+    VPSDE_TRY(vpsde_config_real(&l->logp_atol, i, "logp_atol", l->atol, tol_min, INFINITY));
+    VPSDE_TRY(read_trace(l, c));
+    VPSDE_TRY(vpsde_config_choice(&dequantization, c, "dequantization", "none|uniform", 0));
+    l->dequantization = (vpsde_dequantization)dequantization;
+    return VPSDE_OK;
+}
+
+vpsde_status vpsde_setup_read_train(vpsde_setup *s)
+{
+    vpsde_train_setup *t = &s->train;
+    vpsde_config *c;
+    VPSDE_TRY(vpsde_config_section(&c, s->config, "train"));
+    VPSDE_TRY(vpsde_config_uint(&t->steps, c, "steps", UINT64_MAX, 1, 1000000000));
+    VPSDE_TRY(vpsde_config_uint(&t->batch, c, "batch", 256, 1, 1 << 20));
+    VPSDE_TRY(vpsde_config_real(&t->learning_rate, c, "learning_rate", 1e-3, 1e-12, 10));
+    VPSDE_TRY(vpsde_config_uint(&t->warmup, c, "warmup", 100, 0, 1000000000));
+    VPSDE_TRY(vpsde_config_choice(&t->decay, c, "decay", "constant|cosine", 0));
+    VPSDE_TRY(vpsde_config_real(&t->clip, c, "clip", 1, 0, 1e9));
+    VPSDE_TRY(vpsde_config_real(&t->ema, c, "ema", 0.999, 0, 0.9999999));
+    return vpsde_config_uint(&t->checkpoint_every, c, "checkpoint_every", 1000, 1, 1000000000);
+}

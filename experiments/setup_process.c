@@ -1,0 +1,205 @@
+/* The sections `process` and `model`. A checkpoint brings the process it was trained for. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "experiments/setup.h"
+
+enum { BETAS_RANK_MAX = 1 };
+
+/* What a process section may take from a checkpoint. */
+typedef struct reading {
+    vpsde_config *section;
+    const vpsde_process_spec *trained; /* NULL without a checkpoint */
+    bool override;
+    double *betas; /* fresh */
+} reading;
+
+static vpsde_status schedule_word(const char **name, const reading *r)
+{
+    const char *fallback = r->trained ? r->trained->schedule->name : NULL;
+    return vpsde_config_text(name, r->section, "schedule", fallback);
+}
+
+/* The schedule's parameters, with the trained ones as defaults. */
+static vpsde_status read_params(vpsde_process_spec *spec, const reading *r)
+{
+    vpsde_param table[VPSDE_PARAM_MAX + 1] = {{0}};
+    const size_t n = vpsde_param_count(spec->schedule->params);
+    for (size_t i = 0; i < n; i++) {
+        table[i] = spec->schedule->params[i];
+        if (r->trained && r->trained->schedule == spec->schedule) {
+            table[i].value = r->trained->param[i];
+        }
+    }
+    return vpsde_config_params(spec->param, r->section, table);
+}
+
+/* betas: numbers in the configuration, or a file of them. */
+static vpsde_status read_betas(vpsde_process_spec *spec, reading *r)
+{
+    size_t rank, dims[BETAS_RANK_MAX] = {0};
+    if (!spec->schedule->takes_betas) return VPSDE_OK;
+    if (!vpsde_config_has(r->section, "betas") && r->trained && r->trained->betas) {
+        spec->betas = r->trained->betas;
+        spec->n_betas = r->trained->n_betas;
+        return VPSDE_OK;
+    }
+    if (vpsde_config_kind(r->section, "betas") == VPSDE_NODE_SCALAR) {
+        const char *path;
+        vpsde_data *data = NULL;
+        VPSDE_TRY(vpsde_config_path(&path, r->section, "betas", NULL));
+        VPSDE_TRY(vpsde_data_open(&data, path));
+        spec->n_betas = vpsde_data_rows(data);
+        vpsde_status status = vpsde_data_dim(data) == 1
+                                  ? VPSDE_OK
+                                  : vpsde_fail(VPSDE_EDATA, "%s: betas must be one column", path);
+        if (status == VPSDE_OK) status = vpsde_alloc(&r->betas, spec->n_betas, sizeof(double));
+        if (status == VPSDE_OK) {
+            status = vpsde_data_read(data, r->betas, 0, spec->n_betas, 1, 0);
+        }
+        vpsde_data_close(data);
+        spec->betas = r->betas;
+        return status;
+    }
+    VPSDE_TRY(vpsde_config_numbers(&r->betas, &rank, dims, BETAS_RANK_MAX, r->section, "betas"));
+    if (!r->betas) {
+        return vpsde_config_fail(r->section, NULL, "betas is missing; expected a list of numbers "
+                                                   "in (0, 1), or a file of them");
+    }
+    spec->betas = r->betas;
+    spec->n_betas = rank == 0 ? 1 : dims[0];
+    return VPSDE_OK;
+}
+
+static bool same_process(const vpsde_process_spec *a, const vpsde_process_spec *b)
+{
+    if (a->schedule != b->schedule || a->n_betas != b->n_betas) return false;
+    if (a->label_scale != b->label_scale || a->label_offset != b->label_offset) return false;
+    for (size_t i = 0; i < vpsde_param_count(a->schedule->params); i++) {
+        if (a->param[i] != b->param[i]) return false;
+    }
+    return a->n_betas == 0 || memcmp(a->betas, b->betas, a->n_betas * sizeof(*a->betas)) == 0;
+}
+
+static vpsde_status check_trained(const vpsde_process_spec *spec, const reading *r)
+{
+    if (!r->trained || r->override || same_process(spec, r->trained)) return VPSDE_OK;
+    return vpsde_config_fail(r->section, "schedule",
+                             "the process (%s, label %g t %+g) is not the one the checkpoint was "
+                             "trained for (%s, label %g t %+g); expected the same, or "
+                             "process.override: true",
+                             spec->schedule->name, spec->label_scale, spec->label_offset,
+                             r->trained->schedule->name, r->trained->label_scale,
+                             r->trained->label_offset);
+}
+
+/* Sampling may stop early; a likelihood needs the data end (science: truncation). */
+static double default_t_min(const vpsde_setup *s)
+{
+    return s->uses & VPSDE_USES_SAMPLER ? 1e-3 : 1e-5;
+}
+
+static vpsde_status read_spec(vpsde_process_spec *spec, vpsde_setup *s, reading *r)
+{
+    const char *name;
+    int terminal;
+    VPSDE_TRY(schedule_word(&name, r));
+    vpsde_status status = vpsde_process_spec_init(spec, name);
+    if (status != VPSDE_OK) return vpsde_config_fail_at(status, r->section, "schedule");
+    VPSDE_TRY(read_params(spec, r));
+    VPSDE_TRY(read_betas(spec, r));
+    if (r->trained) {
+        spec->label_scale = r->trained->label_scale;
+        spec->label_offset = r->trained->label_offset;
+    } else if (spec->n_betas) {
+        spec->label_scale = (double)spec->n_betas;
+    } else {
+        const int steps = vpsde_param_find(spec->schedule->params, "steps");
+        if (steps >= 0) spec->label_scale = spec->param[steps];
+    }
+    VPSDE_TRY(vpsde_config_real(&spec->t_min, r->section, "t_min", default_t_min(s), 0, 1));
+    VPSDE_TRY(vpsde_config_real(&spec->t_max, r->section, "t_max", 0, 0, 1));
+    VPSDE_TRY(vpsde_config_choice(&terminal, r->section, "terminal", "standard-normal|exact", 0));
+    spec->terminal = (vpsde_terminal)terminal;
+    VPSDE_TRY(vpsde_config_real(&spec->label_scale, r->section, "label_scale", spec->label_scale,
+                                -1e9, 1e9));
+    VPSDE_TRY(vpsde_config_real(&spec->label_offset, r->section, "label_offset",
+                                spec->label_offset, -1e9, 1e9));
+    return check_trained(spec, r);
+}
+
+static vpsde_status read_process(vpsde_setup *s)
+{
+    reading r = {.trained = s->model && s->model->process.schedule ? &s->model->process : NULL};
+    vpsde_process_spec spec = {0};
+    VPSDE_TRY(vpsde_config_section(&r.section, s->config, "process"));
+    if (r.trained) {
+        VPSDE_TRY(vpsde_config_bool(&r.override, r.section, "override", false));
+    }
+    vpsde_status status = read_spec(&spec, s, &r);
+    if (status == VPSDE_OK) {
+        status = vpsde_process_create(&s->process, &spec);
+        if (status != VPSDE_OK) {
+            status = vpsde_config_fail_at(status, s->config, "process");
+        }
+    }
+    free(r.betas);
+    return status;
+}
+
+static vpsde_status check_terminal(const vpsde_setup *s)
+{
+    const bool exact = vpsde_process_get_spec(s->process)->terminal == VPSDE_TERMINAL_EXACT;
+    const unsigned needed = VPSDE_MODEL_LOG_P | VPSDE_MODEL_DRAW;
+    vpsde_config *section;
+    VPSDE_TRY(vpsde_config_section(&section, s->config, "process"));
+    if (!exact || !s->model || (s->model->type->flags & needed) == needed) return VPSDE_OK;
+    return vpsde_config_fail(section, "terminal",
+                             "exact needs a closed-form model, this is %s; expected "
+                             "standard-normal",
+                             s->model->type->name);
+}
+
+static vpsde_status configure(vpsde_setup *s, vpsde_config *section)
+{
+    const char *kind;
+    VPSDE_TRY(vpsde_config_text(&kind, section, "kind", NULL));
+    const vpsde_model_type *type = vpsde_model_type_find(kind);
+    if (!type || !type->configure) {
+        const char *names[32];
+        size_t n = 0;
+        for (; n < 32 && vpsde_model_type_at(n); n++) names[n] = vpsde_model_type_at(n)->name;
+        const char *near = vpsde_nearest(kind, names, n);
+        return vpsde_config_fail(section, "kind", "unknown model '%s'; did you mean %s?", kind,
+                                 near ? near : names[0]);
+    }
+    return type->configure(&s->model, section);
+}
+
+static vpsde_status read_model(vpsde_setup *s, vpsde_config *section)
+{
+    if (!vpsde_config_has(section, "path")) {
+        VPSDE_TRY(configure(s, section));
+        if (!(s->model->type->flags & VPSDE_MODEL_TRAINABLE) || (s->uses & VPSDE_USES_TRAIN)) {
+            return VPSDE_OK;
+        }
+        return vpsde_config_fail(section, "kind",
+                                 "%s has no weights yet; expected path: FILE.safetensors (vpsde "
+                                 "train makes one)",
+                                 s->model->type->name);
+    }
+    VPSDE_TRY(vpsde_config_path(&s->model_path, section, "path", NULL));
+    return vpsde_model_open(&s->model, s->model_path);
+}
+
+vpsde_status vpsde_setup_read_model(vpsde_setup *s)
+{
+    vpsde_config *process, *model;
+    VPSDE_TRY(vpsde_config_section(&process, s->config, "process")); /* printed first */
+    VPSDE_TRY(vpsde_config_section(&model, s->config, "model"));
+    VPSDE_TRY(read_model(s, model));
+    VPSDE_TRY(read_process(s));
+    return check_terminal(s);
+}

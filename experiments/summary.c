@@ -1,0 +1,127 @@
+#include "experiments/summary.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static struct vpsde_watched watch(const vpsde_table *table, const char *name)
+{
+    for (size_t c = 0; c < table->n_columns; c++) {
+        if (strcmp(table->columns[c].name, name) == 0) {
+            return (struct vpsde_watched){(int)c, table->columns[c].type};
+        }
+    }
+    return (struct vpsde_watched){.column = -1};
+}
+
+static vpsde_status begin(void *self, const vpsde_table *table)
+{
+    vpsde_summary *s = self;
+    const char *slash = strrchr(table->path, '/');
+    snprintf(s->label, sizeof(s->label), "%s", slash ? slash + 1 : table->path);
+    s->nfe = watch(table, "nfe");
+    s->jvp = watch(table, "jvp");
+    s->status = watch(table, "status");
+    s->logp = watch(table, "logp");
+    s->bits = watch(table, "bits_per_dim");
+    s->trace_stderr = watch(table, "trace_stderr");
+    s->has_logp = s->logp.column >= 0;
+    s->start_s = now_s();
+    return s->next->begin(s->next->self, table);
+}
+
+/* Row i of a one-value column as a number; 0 when there is no such column. */
+static double value(const void *const *data, struct vpsde_watched w, size_t i)
+{
+    if (w.column < 0) return 0;
+    const void *values = data[w.column];
+    switch (w.type) {
+    case VPSDE_F64: return ((const double *)values)[i];
+    case VPSDE_F32: return (double)((const float *)values)[i];
+    case VPSDE_I64: return (double)((const int64_t *)values)[i];
+    case VPSDE_I32: return (double)((const int32_t *)values)[i];
+    case VPSDE_U8: return (double)((const uint8_t *)values)[i];
+    }
+    return 0;
+}
+
+static void count_row(vpsde_summary *s, size_t i, const void *const *data)
+{
+    const double nfe = value(data, s->nfe, i), bits = value(data, s->bits, i);
+    s->n++;
+    s->sum_nfe += nfe;
+    s->sum_jvp += value(data, s->jvp, i);
+    s->max_nfe = fmax(s->max_nfe, nfe);
+    if (value(data, s->status, i) != 0) {
+        s->n_failed++;
+        return;
+    }
+    s->sum_logp += value(data, s->logp, i);
+    s->sum_bits += bits;
+    s->sum_bits_2 += bits * bits;
+    s->max_stderr = fmax(s->max_stderr, value(data, s->trace_stderr, i));
+}
+
+static vpsde_status forward(void *self, size_t first, size_t n, const void *const *data)
+{
+    vpsde_summary *s = self;
+    for (size_t i = 0; i < n; i++) count_row(s, i, data);
+    return s->next->write(s->next->self, first, n, data);
+}
+
+static vpsde_status end(void *self, const vpsde_fact *provenance, size_t n_facts)
+{
+    vpsde_summary *s = self;
+    s->wall_s = now_s() - s->start_s;
+    return s->next->end(s->next->self, provenance, n_facts);
+}
+
+vpsde_sink vpsde_summary_sink(vpsde_summary *summary, vpsde_sink *next)
+{
+    *summary = (vpsde_summary){.next = next};
+    return (vpsde_sink){.self = summary, .begin = begin, .write = forward, .end = end};
+}
+
+static void print_logp(const vpsde_summary *s, bool heading)
+{
+    const double n = (double)(s->n - s->n_failed), mean = s->sum_bits / n;
+    const double variance = n > 1 ? fmax(0, s->sum_bits_2 - n * mean * mean) / (n - 1) : 0;
+    if (heading) {
+        printf("%-24s %8s %7s %12s %12s %10s %9s %9s\n", "likelihood", "rows", "failed",
+               "logp [nat]", "bits/dim", "+- s.e.", "nfe/row", "wall [s]");
+    }
+    printf("%-24s %8zu %7zu %12.6g %12.6f %10.2g %9.1f %9.2f\n", s->label, s->n, s->n_failed,
+           s->sum_logp / n, mean, sqrt(variance / n), s->sum_nfe / (double)s->n, s->wall_s);
+}
+
+void vpsde_summary_print(const vpsde_summary *s, bool heading)
+{
+    if (s->has_logp) {
+        print_logp(s, heading);
+        return;
+    }
+    if (heading) {
+        printf("%-24s %9s %7s %10s %8s %9s %11s\n", "solver", "samples", "failed", "nfe/sample",
+               "max nfe", "wall [s]", "samples/s");
+    }
+    printf("%-24s %9zu %7zu %10.1f %8.0f %9.2f %11.4g\n", s->label, s->n, s->n_failed,
+           s->sum_nfe / (double)s->n, s->max_nfe, s->wall_s, (double)s->n / s->wall_s);
+}
+
+vpsde_status vpsde_run_close(vpsde_run *run, vpsde_status status)
+{
+    char message[1024];
+    const bool done = status == VPSDE_OK || status == VPSDE_EPARTIAL;
+    if (!done && status != VPSDE_ESTOPPED) return status;
+    snprintf(message, sizeof(message), "%s", vpsde_last_error());
+    VPSDE_TRY(vpsde_run_finish(run, done ? "complete" : "interrupted"));
+    return status == VPSDE_OK ? VPSDE_OK : vpsde_fail(status, "%s", message);
+}

@@ -1,0 +1,93 @@
+#include <stdio.h>
+
+#include "experiments/estimate.h"
+
+static const char *const terminal_names[] = {"standard-normal", "exact"};
+
+static void print_bytes(double bytes)
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
+    size_t u = 0;
+    for (; bytes >= 1000 && u < 4; u++) bytes /= 1000;
+    printf("%.3g %s", bytes, units[u]);
+}
+
+static void print_estimate(const char *verb, const char *label, const vpsde_estimate *e)
+{
+    printf("%-11s %s: %.0f samples, %s%.4g evaluations", verb, label, e->samples,
+           e->measured ? "about " : "", e->evaluations);
+    if (e->tangents > 0) printf(", %.4g tangents", e->tangents);
+    printf(", about %.3g s, ", e->seconds);
+    print_bytes(e->bytes);
+    putchar('\n');
+}
+
+static void print_objects(const vpsde_setup *s)
+{
+    const vpsde_process_spec *p = vpsde_process_get_spec(s->process);
+    printf("process     %s, t in [%g, %g], label %g t %+g, terminal %s\n", p->schedule->name,
+           p->t_min, vpsde_process_t_max(s->process), p->label_scale, p->label_offset,
+           terminal_names[p->terminal]);
+    printf("model       %s, %zu dimensions, %zu parameters\n", s->model->type->name, s->model->dim,
+           s->model->n_parameters);
+    if (s->data.data) {
+        printf("data        %s: rows %zu to %zu of %zu\n", s->data.path, s->data.first,
+               s->data.first + s->data.count - 1, vpsde_data_rows(s->data.data));
+    }
+}
+
+static vpsde_status print_needs(const vpsde_setup *s, const vpsde_cli *cli)
+{
+    vpsde_estimate e;
+    for (size_t i = 0; i < s->sampler.n_entries; i++) {
+        VPSDE_TRY(vpsde_estimate_sampling(&e, s, i, cli));
+        print_estimate("sample", s->sampler.entries[i].label, &e);
+    }
+    if (s->likelihood.integrator && s->data.data) {
+        VPSDE_TRY(vpsde_estimate_likelihood(&e, s, cli));
+        print_estimate("likelihood", s->likelihood.label, &e);
+    }
+    return VPSDE_OK;
+}
+
+/* Which sections are there decides what is built: check does not ask for more than is written. */
+static vpsde_status sections(unsigned *uses, const vpsde_cli *cli)
+{
+    vpsde_config *c;
+    VPSDE_TRY(vpsde_config_open(&c, cli->input, cli->overrides, cli->n_overrides));
+    *uses = 0;
+    if (vpsde_config_has(c, "data")) *uses |= VPSDE_USES_DATA;
+    if (vpsde_config_has(c, "likelihood")) *uses |= VPSDE_USES_LIKELIHOOD;
+    if (vpsde_config_has(c, "train")) *uses |= VPSDE_USES_TRAIN;
+    if (vpsde_config_has(c, "sampler")) *uses |= VPSDE_USES_SAMPLER;
+    vpsde_config_close(c);
+    return VPSDE_OK;
+}
+
+static vpsde_status run(const vpsde_cli *cli)
+{
+    vpsde_setup s = {0};
+    unsigned uses;
+    VPSDE_TRY(sections(&uses, cli));
+    vpsde_status status = vpsde_setup_open(&s, cli, uses);
+    if (status == VPSDE_OK && cli->resolved) {
+        fputs(s.resolved, stdout);
+    } else if (status == VPSDE_OK) {
+        print_objects(&s);
+        status = print_needs(&s, cli);
+    }
+    vpsde_setup_close(&s);
+    return status;
+}
+
+const vpsde_verb vpsde_verb_check = {
+    .name = "check",
+    .input = "CONFIG",
+    .summary = "Validates a configuration and tells what its run will need.",
+    .doc = "Builds everything that a run would, writes nothing, and prints for each solver the "
+           "network evaluations, the time on this machine and the bytes of the run file. The "
+           "evaluations of adaptive solvers come from a few pilot samples. With --resolved it "
+           "prints the configuration with every default instead.",
+    .options = VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS | VPSDE_CLI_RESOLVED,
+    .run = run,
+};

@@ -1,0 +1,92 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <vpsde/vpsde.h>
+
+#include "core/data.h"
+#include "core/h5_list.h"
+#include "experiments/cli.h"
+
+static vpsde_status describe_model(const char *path)
+{
+    vpsde_model *m;
+    VPSDE_TRY(vpsde_model_open(&m, path));
+    printf("checkpoint   %s\nmodel        %s\ndimensions   %zu", path, m->type->name, m->dim);
+    for (size_t i = 0; m->rank > 1 && i < m->rank; i++) printf("%s%zu", i ? " x " : " = ", m->shape[i]);
+    printf("\nparameters   %zu\nsha256       %s\n", m->n_parameters, m->sha256);
+    if (m->process.schedule) {
+        printf("process      %s, label %g t %+g\n", m->process.schedule->name,
+               m->process.label_scale, m->process.label_offset);
+        for (size_t i = 0; i < vpsde_param_count(m->process.schedule->params); i++) {
+            printf("    %-12s %.17g\n", m->process.schedule->params[i].name, m->process.param[i]);
+        }
+    }
+    vpsde_model_destroy(m);
+    return VPSDE_OK;
+}
+
+static void print_object(void *context, const vpsde_h5_object *object)
+{
+    (void)context;
+    if (object->rank == 0) {
+        printf("%s\n", object->path);
+        return;
+    }
+    printf("%-36s (", object->path);
+    for (size_t i = 0; i < object->rank; i++) printf("%s%zu", i ? ", " : "", object->dims[i]);
+    printf(") %s%s%s\n", object->description, *object->units ? ", unit " : "", object->units);
+}
+
+static vpsde_status describe_run(const char *path)
+{
+    static const char *const names[] = {"schema", "verb", "status"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char *text = NULL;
+        VPSDE_TRY(vpsde_run_read_text(&text, path, "/", names[i]));
+        printf("%-12s %s\n", names[i], text);
+        free(text);
+    }
+    return vpsde_h5_list(path, print_object, NULL);
+}
+
+static vpsde_status describe_data(const char *path)
+{
+    vpsde_data *data;
+    VPSDE_TRY(vpsde_data_open(&data, path));
+    printf("data         %s\nrows         %zu\nshape        (", path, vpsde_data_rows(data));
+    for (size_t i = 0; i < vpsde_data_rank(data); i++) {
+        printf("%s%zu", i ? ", " : "", vpsde_data_shape(data)[i]);
+    }
+    printf(")%s\nsha256       %s\n", vpsde_data_is_8bit(data) ? ", 8-bit" : "",
+           vpsde_data_sha256(data));
+    vpsde_data_close(data);
+    return VPSDE_OK;
+}
+
+static const struct {
+    const char *suffix;
+    vpsde_status (*describe)(const char *path);
+} kinds[] = {{".safetensors", describe_model}, {".h5", describe_run}, {"", describe_data}};
+
+static bool ends_in(const char *path, const char *suffix)
+{
+    const size_t n = strlen(path), m = strlen(suffix);
+    return n >= m && strcmp(path + n - m, suffix) == 0;
+}
+
+static vpsde_status run(const vpsde_cli *cli)
+{
+    size_t i = 0;
+    while (!ends_in(cli->input, kinds[i].suffix)) i++; /* the last one fits everything */
+    return kinds[i].describe(cli->input);
+}
+
+const vpsde_verb vpsde_verb_info = {
+    .name = "info",
+    .input = "FILE",
+    .summary = "Describes a checkpoint, a run file or a data set.",
+    .doc = "A .safetensors file is a checkpoint, an .h5 file a run, anything else (.npy, IDX, "
+           "FILE.h5:/dataset) data.",
+    .run = run,
+};

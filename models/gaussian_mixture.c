@@ -1,0 +1,281 @@
+/* Gaussian mixture p_0 = sum_k w_k N(mu_k, Sigma_k): exact at every time of the process.
+ *
+ *   p_t = sum_k w_k N(alpha mu_k, C_k),  C_k = alpha^2 Sigma_k + sigma^2 I
+ *   s_k = -C_k^-1 (x - alpha mu_k),  g_k = w_k N_k(x) / p_t(x)
+ *   s = grad log p_t = sum_k g_k s_k,  eps = -sigma s
+ *   Hess log p_t = sum_k g_k (-C_k^-1 + (s_k - s)(s_k - s)^T)
+ *   div s = sum_k g_k (|s_k - s|^2 - tr C_k^-1)
+ * (the Hessian is sum_k g_k s_k s_k^T - s s^T written without cancellation). C_k^-1 for all t comes
+ * from one eigendecomposition: O(n d^2) a row, O(n d) where all covariances are diagonal. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "core/vec.h"
+#include "models/mixture.h"
+#include "models/model.h"
+
+/* Where draws take their numbers: the last nodes of a purpose, which no step reaches. */
+#define NODE_NORMALS   UINT32_C(0xFFFFFFFE)
+#define NODE_COMPONENT UINT32_C(0xFFFFFFFF)
+
+static const double log_two_pi = 1.83787706640934548356;
+
+typedef struct scratch {
+    double alpha, sigma;        /* the time of the three tables; NaN before the first */
+    double *inverse;            /* (n_spectra, d) eigenvalues of C^-1 */
+    double *log_det, *trace;    /* (n_spectra) log det C, tr C^-1 */
+    double *g;                  /* (n) responsibilities */
+    double *s_k;                /* (n, d); rows with g = 0 hold nothing of use */
+    double *s, *residual, *row; /* (d) */
+    double memory[];
+} scratch;
+
+static vpsde_status scratch_create(scratch **out, const mixture *m)
+{
+    const size_t n = m->n, d = m->d, spectra = m->n_spectra;
+    size_t tables;
+    VPSDE_TRY(vpsde_size_mul(&tables, n + spectra + 3, d + 2, "mixture workspace"));
+    VPSDE_TRY(vpsde_size_mul(&tables, tables, sizeof(double), "mixture workspace"));
+    VPSDE_TRY(vpsde_alloc(out, 1, sizeof(**out) + tables));
+    scratch *w = *out;
+    w->alpha = w->sigma = (double)NAN;
+    w->inverse = w->memory;
+    w->s_k = w->inverse + spectra * d;
+    w->s = w->s_k + n * d;
+    w->residual = w->s + d;
+    w->row = w->residual + d;
+    w->log_det = w->row + d;
+    w->trace = w->log_det + spectra;
+    w->g = w->trace + spectra;
+    return VPSDE_OK;
+}
+
+static void set_time(scratch *w, const mixture *m, const vpsde_coef *c)
+{
+    if (c->alpha == w->alpha && c->sigma == w->sigma) return;
+    const double a2 = c->alpha * c->alpha, s2 = c->sigma * c->sigma;
+    for (size_t q = 0; q < m->n_spectra; q++) {
+        const double *lambda = m->lambda + q * m->d;
+        double *inverse = w->inverse + q * m->d;
+        if (m->isotropic[q]) {
+            const double v = a2 * lambda[0] + s2;
+            for (size_t j = 0; j < m->d; j++) inverse[j] = 1 / v;
+            w->log_det[q] = (double)m->d * log(v);
+            w->trace[q] = (double)m->d / v;
+            continue;
+        }
+        w->log_det[q] = w->trace[q] = 0;
+        for (size_t j = 0; j < m->d; j++) {
+            const double v = a2 * lambda[j] + s2;
+            inverse[j] = 1 / v;
+            w->log_det[q] += log(v);
+            w->trace[q] += inverse[j];
+        }
+    }
+    w->alpha = c->alpha;
+    w->sigma = c->sigma;
+}
+
+static const double *basis_of(const mixture *m, size_t k)
+{
+    return m->rotation[k] == MIXTURE_UNROTATED ? NULL : m->basis + m->rotation[k] * m->d * m->d;
+}
+
+/* out = U^T x */
+static void to_basis(size_t d, double *out, const double *basis, const double *x)
+{
+    for (size_t j = 0; j < d; j++) out[j] = vec_dot(d, basis + j * d, x);
+}
+
+/* out += factor U x */
+static void add_from_basis(size_t d, double *out, double factor, const double *basis,
+                           const double *x)
+{
+    for (size_t j = 0; j < d; j++) vec_lin2(d, out, 1, out, factor * x[j], basis + j * d);
+}
+
+/* Responsibilities, and s_k in its own eigenbasis; returns log p_t(x). */
+static double responsibilities(scratch *w, const mixture *m, const double *x)
+{
+    const size_t d = m->d;
+    double top = -INFINITY, sum = 0;
+    for (size_t k = 0; k < m->n; k++) {
+        const double *mean = m->mean + k * d, *basis = basis_of(m, k);
+        const double *inverse = w->inverse + m->spectrum[k] * d;
+        double *s_k = w->s_k + k * d, *y = basis ? w->row : w->residual;
+        for (size_t j = 0; j < d; j++) w->residual[j] = x[j] - w->alpha * mean[j];
+        if (basis) to_basis(d, y, basis, w->residual);
+        for (size_t j = 0; j < d; j++) s_k[j] = -inverse[j] * y[j];
+        w->g[k] = m->log_weight[k] + 0.5 * (vec_dot(d, y, s_k) - w->log_det[m->spectrum[k]]);
+        if (w->g[k] > top) top = w->g[k];
+    }
+    for (size_t k = 0; k < m->n; k++) {
+        w->g[k] = exp(w->g[k] - top);
+        sum += w->g[k];
+    }
+    for (size_t k = 0; k < m->n; k++) w->g[k] /= sum;
+    return top + log(sum) - 0.5 * (double)d * log_two_pi;
+}
+
+/* w->s, after responsibilities; turns s_k out of its eigenbasis. */
+static void score(scratch *w, const mixture *m)
+{
+    const size_t d = m->d;
+    memset(w->s, 0, d * sizeof(*w->s));
+    for (size_t k = 0; k < m->n; k++) {
+        const double *basis = basis_of(m, k);
+        double *s_k = w->s_k + k * d;
+        if (w->g[k] == 0) continue;
+        if (basis) {
+            memset(w->row, 0, d * sizeof(*w->row));
+            add_from_basis(d, w->row, 1, basis, s_k);
+            memcpy(s_k, w->row, d * sizeof(*s_k));
+        }
+        for (size_t j = 0; j < d; j++) w->s[j] += w->g[k] * s_k[j];
+    }
+}
+
+/* div s, after score. */
+static double divergence(const scratch *w, const mixture *m)
+{
+    double div = 0;
+    for (size_t k = 0; k < m->n; k++) {
+        const double *s_k = w->s_k + k * m->d;
+        if (w->g[k] == 0) continue;
+        for (size_t j = 0; j < m->d; j++) w->row[j] = s_k[j] - w->s[j];
+        div += w->g[k] * (vec_dot(m->d, w->row, w->row) - w->trace[m->spectrum[k]]);
+    }
+    return div;
+}
+
+/* out = Hess log p_t v, after score. */
+static void hessian_product(const scratch *w, const mixture *m, double *out, const double *v)
+{
+    const size_t d = m->d;
+    memset(out, 0, d * sizeof(*out));
+    for (size_t k = 0; k < m->n; k++) {
+        const double *s_k = w->s_k + k * d, *basis = basis_of(m, k), g = w->g[k];
+        const double *inverse = w->inverse + m->spectrum[k] * d;
+        if (g == 0) continue;
+        for (size_t j = 0; j < d; j++) w->row[j] = s_k[j] - w->s[j];
+        vec_lin2(d, out, 1, out, g * vec_dot(d, w->row, v), w->row);
+        if (basis) {
+            to_basis(d, w->row, basis, v);
+            for (size_t j = 0; j < d; j++) w->row[j] *= inverse[j];
+            add_from_basis(d, out, -g, basis, w->row);
+        } else {
+            for (size_t j = 0; j < d; j++) out[j] -= g * inverse[j] * v[j];
+        }
+    }
+}
+
+static vpsde_status eval(const vpsde_model *model, void *ws, const vpsde_eval *e)
+{
+    const mixture *m = model->impl;
+    const size_t d = m->d;
+    scratch *w = ws;
+    for (size_t i = 0; i < e->n; i++) {
+        set_time(w, m, &e->coef[i * e->coef_stride]);
+        responsibilities(w, m, e->x + i * d);
+        score(w, m);
+        vec_scale(d, e->eps + i * d, -w->sigma, w->s);
+        if (e->div) e->div[i] = -w->sigma * divergence(w, m);
+        for (size_t q = i * e->k; q < (i + 1) * e->k; q++) {
+            hessian_product(w, m, e->deps + q * d, e->dx + q * d);
+            vec_scale(d, e->deps + q * d, -w->sigma, e->deps + q * d);
+        }
+    }
+    return VPSDE_OK;
+}
+
+static vpsde_status log_p(const vpsde_model *model, size_t n, const vpsde_coef *c, const double *x,
+                          double *logp)
+{
+    const mixture *m = model->impl;
+    scratch *w;
+    VPSDE_TRY(scratch_create(&w, m));
+    set_time(w, m, c);
+    for (size_t i = 0; i < n; i++) logp[i] = responsibilities(w, m, x + i * m->d);
+    free(w);
+    return VPSDE_OK;
+}
+
+static size_t choose(const mixture *m, double u)
+{
+    size_t k = 0;
+    while (k + 1 < m->n && !(u < m->cumulative[k])) k++;
+    while (k > 0 && isinf(m->log_weight[k])) k--; /* cumulative weights that end below u */
+    return k;
+}
+
+static vpsde_status draw(const vpsde_model *model, const vpsde_coef *c, uint64_t seed,
+                         vpsde_purpose purpose, uint64_t first, size_t n, double *x)
+{
+    const mixture *m = model->impl;
+    const size_t d = m->d;
+    const double a2 = c->alpha * c->alpha, s2 = c->sigma * c->sigma;
+    double *z;
+    VPSDE_TRY(vpsde_alloc(&z, d, sizeof(*z)));
+    vpsde_normals(x, seed, purpose, first, n, NODE_NORMALS, d);
+    for (size_t i = 0; i < n; i++, x += d) {
+        double u;
+        vpsde_uniforms(&u, seed, purpose, first + i, 1, NODE_COMPONENT, 1);
+        const size_t k = choose(m, u);
+        const double *lambda = m->lambda + m->spectrum[k] * d, *basis = basis_of(m, k);
+        for (size_t j = 0; j < d; j++) {
+            z[j] = sqrt(a2 * lambda[j] + s2) * x[j];
+            x[j] = c->alpha * m->mean[k * d + j] + (basis ? 0 : z[j]);
+        }
+        if (basis) add_from_basis(d, x, 1, basis, z);
+    }
+    free(z);
+    return VPSDE_OK;
+}
+
+static void destroy(void *impl) { mixture_free(impl); }
+
+static vpsde_status workspace_create(void **ws, const vpsde_model *model, size_t rows,
+                                     size_t tangents)
+{
+    scratch *w;
+    (void)rows;
+    (void)tangents;
+    VPSDE_TRY(scratch_create(&w, model->impl));
+    *ws = w;
+    return VPSDE_OK;
+}
+
+static vpsde_status configure(vpsde_model **out, struct vpsde_config *section)
+{
+    mixture *m;
+    VPSDE_TRY(mixture_configure(&m, section));
+    return vpsde_model_wrap(out, &vpsde_model_gaussian_mixture, m->d, m);
+}
+
+vpsde_status vpsde_gaussian_mixture_create(vpsde_model **out, size_t n_components, size_t dim,
+                                           const double *weights, const double *means,
+                                           const double *covariances)
+{
+    mixture *m;
+    const char *key;
+    *out = NULL;
+    VPSDE_TRY(mixture_build(&m, &key, n_components, dim, weights, means, NULL, covariances));
+    return vpsde_model_wrap(out, &vpsde_model_gaussian_mixture, dim, m);
+}
+
+const vpsde_model_type vpsde_model_gaussian_mixture = {
+    .name = "gaussian-mixture",
+    .source = "closed form: convolution of Gaussians",
+    .doc = "Sum of Gaussians with exact score, divergence, density and samples at every time.",
+    .flags = VPSDE_MODEL_ANALYTIC | VPSDE_MODEL_DIVERGENCE | VPSDE_MODEL_LOG_P | VPSDE_MODEL_DRAW |
+             VPSDE_MODEL_JVP,
+    .configure = configure,
+    .destroy = destroy,
+    .workspace_create = workspace_create,
+    .workspace_destroy = free,
+    .eval = eval,
+    .log_p = log_p,
+    .draw = draw,
+};

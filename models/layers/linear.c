@@ -1,0 +1,52 @@
+#include "models/layers/linear.h"
+
+#include <dnnl.h>
+#include <omp.h>
+
+size_t vpsde_linear_columns(size_t n)
+{
+    return (n + VPSDE_COLUMN_STEP - 1) / VPSDE_COLUMN_STEP * VPSDE_COLUMN_STEP;
+}
+
+/* oneDNN takes its number of threads from OpenMP; splitting a product may change its last bits. */
+int vpsde_linear_begin(void)
+{
+    const int saved = omp_get_max_threads();
+    if (saved != 1) omp_set_num_threads(1);
+    return saved;
+}
+
+void vpsde_linear_end(int saved)
+{
+    if (saved != 1) omp_set_num_threads(saved);
+}
+
+static vpsde_status product(char ta, char tb, size_t m, size_t n, size_t k, const float *a,
+                            size_t lda, const float *b, size_t ldb, float *c)
+{
+    const dnnl_status_t status =
+        dnnl_sgemm(ta, tb, (dnnl_dim_t)m, (dnnl_dim_t)n, (dnnl_dim_t)k, 1.0F, a, (dnnl_dim_t)lda, b,
+                   (dnnl_dim_t)ldb, 0.0F, c, (dnnl_dim_t)n);
+    if (status == dnnl_success) return VPSDE_OK;
+    return vpsde_fail(status == dnnl_out_of_memory ? VPSDE_ENOMEM : VPSDE_EINTERNAL,
+                      "oneDNN failed with status %d on a %zu x %zu x %zu product", (int)status, m,
+                      n, k);
+}
+
+vpsde_status vpsde_linear(size_t out, size_t in, size_t columns, const float *w, const float *x,
+                          float *y)
+{
+    return product('N', 'N', out, columns, in, w, in, x, columns, y);
+}
+
+vpsde_status vpsde_linear_input_gradient(size_t out, size_t in, size_t columns, const float *w,
+                                         const float *dy, float *dx)
+{
+    return product('T', 'N', in, columns, out, w, in, dy, columns, dx);
+}
+
+vpsde_status vpsde_linear_weight_gradient(size_t out, size_t in, size_t columns, const float *dy,
+                                          const float *x, float *dw)
+{
+    return product('N', 'T', out, in, columns, dy, columns, x, columns, dw);
+}

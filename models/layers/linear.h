@@ -1,0 +1,37 @@
+/* Matrix products of the networks: the only module that knows oneDNN.
+ *
+ * Activations are feature-major: x is (in, columns), one column a sample, so that PyTorch's weights
+ * (out, in) are used as they are and every pointwise loop runs along the samples.
+ *
+ * A column's bits depend on nothing but that column as long as the number of columns is a multiple
+ * of VPSDE_COLUMN_STEP and at most VPSDE_COLUMNS. Measured with oneDNN 2.6.3 (SSE4.1, AVX, AVX2;
+ * 18 shapes, in and out 1 to 1024): all positions, neighbours and widths 16, 32, 48, 64 agree to
+ * the bit, where widths 8 and 24 differ; the row-major product with 'T' weights fails for 128 rows.
+ * tests/test_mlp.c repeats the check on the machine at hand. */
+#ifndef VPSDE_MODELS_LAYERS_LINEAR_H
+#define VPSDE_MODELS_LAYERS_LINEAR_H
+
+#include <stddef.h>
+
+#include <vpsde/status.h>
+
+enum { VPSDE_COLUMNS = 64, VPSDE_COLUMN_STEP = 16 };
+
+/* Columns of a call that carries n samples, 1 <= n <= VPSDE_COLUMNS. */
+size_t vpsde_linear_columns(size_t n);
+
+/* Until _end, library products of this thread run on this thread alone, whoever calls. */
+int vpsde_linear_begin(void);
+void vpsde_linear_end(int saved);
+
+/* y (out, columns) = w (out, in) x (in, columns) */
+vpsde_status vpsde_linear(size_t out, size_t in, size_t columns, const float *w, const float *x,
+                          float *y);
+/* dx (in, columns) = w^T dy */
+vpsde_status vpsde_linear_input_gradient(size_t out, size_t in, size_t columns, const float *w,
+                                         const float *dy, float *dx);
+/* dw (out, in) = dy x^T */
+vpsde_status vpsde_linear_weight_gradient(size_t out, size_t in, size_t columns, const float *dy,
+                                          const float *x, float *dw);
+
+#endif

@@ -1,0 +1,166 @@
+/* exp by 2^n p(r), n = round(x / log 2), |r| <= log(2)/2, p of degree 6 (Cephes expf; Moshier 1989),
+ * relative error below 2e-7. sin(2 pi r), |r| <= 1/4, by its Taylor series to r^13 (error 7e-10)
+ * after removing whole turns in double. */
+#include "models/layers/pointwise.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "core/vec.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* exp(x) for |x| <= 87 */
+INLINE float exp_bounded(float x)
+{
+    const float round = 12582912.0F; /* 1.5 2^23: adding it leaves the nearest integer */
+    const float shifted = x * 1.44269504F + round;
+    const float n = shifted - round;
+    const float r = (x - n * 0.693359375F) - n * -2.12194440e-4F;
+    float p = 1.9875691500e-4F;
+    p = p * r + 1.3981999507e-3F;
+    p = p * r + 8.3334519073e-3F;
+    p = p * r + 4.1665795894e-2F;
+    p = p * r + 1.6666665459e-1F;
+    p = p * r + 5.0000001201e-1F;
+    p = p * (r * r) + r + 1.0F;
+    int32_t bits;
+    memcpy(&bits, &shifted, sizeof(bits));
+    bits = (int32_t)((uint32_t)(bits - 0x4B400000 + 127) << 23);
+    float power;
+    memcpy(&power, &bits, sizeof(power));
+    return p * power;
+}
+
+enum { STRIP = 128 };
+
+/* v = exp(-u), u held within the range where 1 / (1 + v) stays normal. A loop of its own, or the
+ * compiler threads the bounds through the polynomial. */
+INLINE void exp_minus(size_t count, float v[STRIP], const float *u)
+{
+    for (size_t e = 0; e < count; e++) {
+        const float low = u[e] < -87.0F ? -87.0F : u[e];
+        v[e] = low > 87.0F ? 87.0F : low;
+    }
+    for (size_t e = 0; e < count; e++) v[e] = exp_bounded(-v[e]);
+}
+
+VPSDE_VECTOR void vpsde_silu(size_t count, float *y, const float *u)
+{
+    float v[STRIP];
+    for (size_t start = 0; start < count; start += STRIP) {
+        const size_t n = count - start < STRIP ? count - start : STRIP;
+        exp_minus(n, v, u + start);
+        for (size_t e = 0; e < n; e++) y[start + e] = u[start + e] * (1.0F / (1.0F + v[e]));
+    }
+}
+
+VPSDE_VECTOR void vpsde_silu_slope(size_t count, float *restrict y, float *restrict slope,
+                                   const float *restrict u)
+{
+    float v[STRIP];
+    for (size_t start = 0; start < count; start += STRIP) {
+        const size_t n = count - start < STRIP ? count - start : STRIP;
+        exp_minus(n, v, u + start);
+        for (size_t e = 0; e < n; e++) {
+            const float s = 1.0F / (1.0F + v[e]), w = u[start + e];
+            y[start + e] = w * s;
+            slope[start + e] = s * (1.0F + w * (v[e] * s)); /* v s = 1 - s, not cancelled */
+        }
+    }
+}
+
+VPSDE_VECTOR void vpsde_bias_shift(size_t features, size_t columns, float *restrict z,
+                                   const float *restrict bias, const float *restrict shift,
+                                   size_t stride)
+{
+    for (size_t f = 0; f < features; f++) {
+        float *const row = z + f * columns;
+        const float *const s = shift + f * stride;
+        if (stride == 1) {
+            const float b = bias[f] + s[0];
+            for (size_t i = 0; i < columns; i++) row[i] = row[i] + b;
+        } else {
+            for (size_t i = 0; i < columns; i++) row[i] = row[i] + (bias[f] + s[i]);
+        }
+    }
+}
+
+VPSDE_VECTOR void vpsde_bias(size_t features, size_t columns, float *restrict z,
+                             const float *restrict bias)
+{
+    for (size_t f = 0; f < features; f++) {
+        for (size_t i = 0; i < columns; i++) z[f * columns + i] += bias[f];
+    }
+}
+
+VPSDE_VECTOR void vpsde_residual(size_t features, size_t columns, float *restrict h,
+                                 const float *restrict z, const float *restrict bias)
+{
+    for (size_t f = 0; f < features; f++) {
+        for (size_t i = 0; i < columns; i++) {
+            h[f * columns + i] = h[f * columns + i] + (z[f * columns + i] + bias[f]);
+        }
+    }
+}
+
+VPSDE_VECTOR void vpsde_multiply(size_t count, float *out, const float *x, const float *y)
+{
+    for (size_t e = 0; e < count; e++) out[e] = x[e] * y[e];
+}
+
+VPSDE_VECTOR void vpsde_multiply_add(size_t count, float *restrict out, const float *restrict x,
+                                     const float *restrict y)
+{
+    for (size_t e = 0; e < count; e++) out[e] = out[e] + x[e] * y[e];
+}
+
+VPSDE_VECTOR void vpsde_add(size_t count, float *restrict out, const float *restrict x)
+{
+    for (size_t e = 0; e < count; e++) out[e] = out[e] + x[e];
+}
+
+VPSDE_VECTOR void vpsde_row_sums(size_t features, size_t columns, float *sums, const float *z)
+{
+    for (size_t f = 0; f < features; f++) {
+        float lane[16] = {0}; /* columns are a multiple of 16 */
+        for (size_t i = 0; i < columns; i += 16) {
+            for (size_t l = 0; l < 16; l++) lane[l] += z[f * columns + i + l];
+        }
+        for (size_t half = 8; half > 0; half /= 2) {
+            for (size_t l = 0; l < half; l++) lane[l] += lane[l + half];
+        }
+        sums[f] = lane[0];
+    }
+}
+
+/* sin of `turns` whole turns */
+INLINE float sin_turns(double turns)
+{
+    const double round = 6755399441055744.0; /* 1.5 2^52 */
+    const double whole = (turns + round) - round;
+    const double r = turns - whole;
+    const double folded = r > 0.25 ? 0.5 - r : (r < -0.25 ? -0.5 - r : r);
+    const double a = 6.283185307179586 * folded, a2 = a * a;
+    double p = 1.0 / 6227020800.0;
+    p = p * a2 - 1.0 / 39916800.0;
+    p = p * a2 + 1.0 / 362880.0;
+    p = p * a2 - 1.0 / 5040.0;
+    p = p * a2 + 1.0 / 120.0;
+    p = p * a2 - 1.0 / 6.0;
+    return (float)(a + a * (a2 * p));
+}
+
+VPSDE_VECTOR void vpsde_time_features(size_t half, size_t columns, float *restrict f,
+                                      const double *restrict frequency,
+                                      const double *restrict label)
+{
+    for (size_t k = 0; k < half; k++) {
+        float *const c = f + k * columns, *const s = f + (half + k) * columns;
+        for (size_t i = 0; i < columns; i++) {
+            const double turns = frequency[k] * label[i];
+            c[i] = sin_turns(turns + 0.25);
+            s[i] = sin_turns(turns);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+/* The Gaussian mixture's data: what mixture_build.c checks and diagonalises and gaussian_mixture.c
+ * evaluates. */
+#ifndef VPSDE_MODELS_MIXTURE_H
+#define VPSDE_MODELS_MIXTURE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vpsde/status.h>
+
+struct vpsde_config;
+
+#define MIXTURE_UNROTATED SIZE_MAX
+
+/* Component k: Sigma_k = U_k diag(lambda) U_k^T. Equal spectra are stored once, and so are the
+ * tables made from them at each time. */
+typedef struct mixture {
+    size_t n, d;                     /* components, dimension */
+    double *log_weight, *cumulative; /* (n) */
+    double *mean;                    /* (n, d) */
+    size_t *spectrum;                /* (n) row of lambda */
+    size_t n_spectra;
+    double *lambda;   /* (n_spectra, d) */
+    char *isotropic;  /* (n_spectra) all lambda equal */
+    size_t *rotation; /* (n) matrix of basis, or MIXTURE_UNROTATED where U is the identity */
+    size_t n_rotations;
+    double *basis; /* (n_rotations, d, d): row j is eigenvector j */
+} mixture;
+
+/* Either variances (n, d) or covariances (n, d, d) is given, the other is NULL. EINVAL naming the
+ * component; *key is then the offending key of the configuration. */
+vpsde_status mixture_build(mixture **out, const char **key, size_t n, size_t d,
+                           const double *weights, const double *means, const double *variances,
+                           const double *covariances);
+void mixture_free(mixture *m); /* NULL is fine */
+
+/* Reads weights, means and variances or covariances. ECONFIG. */
+vpsde_status mixture_configure(mixture **out, struct vpsde_config *section);
+
+#endif

@@ -1,0 +1,194 @@
+/* Residual SiLU network on vectors: eps(x, t), x in R^d.
+ *
+ *   f = [cos(w_k label), sin(w_k label)], w_k = exp(-log(10000) k / (F/2)), k < F/2
+ *   e = time.2 silu(time.0 f)                                      time embedding
+ *   h_0 = input x + e
+ *   h_l+1 = h_l + linear2_l silu(linear1_l silu(h_l) + e),  l < L   pre-activation residual block
+ *   eps = output silu(h_L)
+ *
+ * every layer with its bias. Pre-activation blocks: He et al. 2016 (arXiv:1603.05027); sinusoidal
+ * times and their two-layer embedding added in each block: Ho et al. 2020 (arXiv:2006.11239, App. B).
+ * 2 L H^2 multiply-adds a row and tangent; a tangent has no time branch. */
+#include <string.h>
+
+#include "core/config.h"
+#include "models/mlp_net.h"
+#include "models/model.h"
+#include "models/train.h"
+
+/* Takes the network over, also on failure. */
+vpsde_status mlp_wrap(vpsde_model **out, mlp_net *net)
+{
+    VPSDE_TRY(vpsde_model_wrap(out, &vpsde_model_mlp, net->dim, net));
+    (*out)->block_rows = VPSDE_COLUMNS;
+    for (size_t p = 0; p < net->n_tensors; p++) {
+        (*out)->n_parameters += net->tensor[p].rows * net->tensor[p].cols;
+    }
+    return VPSDE_OK;
+}
+
+vpsde_status vpsde_mlp_create(vpsde_model **out, const vpsde_mlp_spec *spec, uint64_t seed)
+{
+    mlp_net *net;
+    *out = NULL;
+    VPSDE_TRY(mlp_net_create(&net, spec));
+    mlp_net_init(net, seed);
+    return mlp_wrap(out, net);
+}
+
+float *vpsde_mlp_tensor(vpsde_model *model, const char *name, size_t *rows, size_t *cols)
+{
+    const mlp_net *const net = model->impl;
+    for (size_t p = 0; p < net->n_tensors; p++) {
+        const mlp_tensor *const t = &net->tensor[p];
+        if (strcmp(t->name, name) != 0) continue;
+        *rows = t->rows;
+        *cols = t->cols;
+        return net->weights + t->offset;
+    }
+    return NULL;
+}
+
+static vpsde_status configure(vpsde_model **out, struct vpsde_config *section)
+{
+    uint64_t dim, hidden, layers, features;
+    *out = NULL;
+    VPSDE_TRY(vpsde_config_uint(&dim, section, "dim", UINT64_MAX, 1, 1 << 20));
+    VPSDE_TRY(vpsde_config_uint(&hidden, section, "hidden", 128, 1, 8192));
+    VPSDE_TRY(vpsde_config_uint(&layers, section, "layers", 3, 1, MLP_LAYERS_MAX));
+    VPSDE_TRY(vpsde_config_uint(&features, section, "time_features", 64, 2, 8192));
+    const vpsde_mlp_spec spec = {
+        .dim = dim, .hidden = hidden, .layers = layers, .time_features = features};
+    const vpsde_status status = vpsde_mlp_create(out, &spec, 0);
+    return status == VPSDE_OK ? status : vpsde_config_fail_at(status, section, "time_features");
+}
+
+static vpsde_status workspace_create(void **out, const vpsde_model *model, size_t rows,
+                                     size_t tangents)
+{
+    mlp_tape *tape;
+    (void)rows; /* any number goes through in chunks of VPSDE_COLUMNS */
+    *out = NULL;
+    VPSDE_TRY(mlp_tape_create(&tape, model->impl, tangents > 0));
+    *out = tape;
+    return VPSDE_OK;
+}
+
+/* to[j, i] = row i of from, zeros in the padding; row i stands at from[at[i], :] (at NULL: i). A few
+ * rows at a time, so that their cache lines are used whole. */
+static void columns_of(float *to, size_t columns, const double *from, const size_t *at, size_t n,
+                       size_t d)
+{
+    for (size_t start = 0; start < columns; start += VPSDE_COLUMN_STEP) {
+        const size_t end = start + VPSDE_COLUMN_STEP;
+        for (size_t j = 0; j < d; j++) {
+            float *const line = to + j * columns;
+            for (size_t i = start; i < end && i < n; i++) {
+                line[i] = (float)from[(at ? at[i] : i) * d + j];
+            }
+            for (size_t i = start > n ? start : n; i < end; i++) line[i] = 0;
+        }
+    }
+}
+
+static void rows_of(double *to, const size_t *at, size_t n, size_t d, const float *from,
+                    size_t columns)
+{
+    for (size_t start = 0; start < n; start += VPSDE_COLUMN_STEP) {
+        const size_t end = start + VPSDE_COLUMN_STEP < n ? start + VPSDE_COLUMN_STEP : n;
+        for (size_t j = 0; j < d; j++) {
+            const float *const line = from + j * columns;
+            for (size_t i = start; i < end; i++) to[(at ? at[i] : i) * d + j] = (double)line[i];
+        }
+    }
+}
+
+/* One chunk of tangents: column i carries tangent at[i] of the (n, k) ones, of value column row[i]. */
+static vpsde_status tangent_chunk(const mlp_net *net, mlp_tape *tape, const double *dx,
+                                  double *deps, const size_t *at, const size_t *row, size_t count,
+                                  size_t value_columns)
+{
+    const size_t columns = vpsde_linear_columns(count);
+    columns_of(tape->x, columns, dx, at, count, net->dim);
+    VPSDE_TRY(mlp_tangent(net, tape, columns, value_columns, row));
+    rows_of(deps, at, count, net->dim, tape->out, columns);
+    return VPSDE_OK;
+}
+
+/* dx, deps (n, k, d) of the chunk's n rows. Nearly full chunks go tangent by tangent with the slopes
+ * as they lie; small ones are packed to full width and gather them. */
+static vpsde_status tangents(const mlp_net *net, mlp_tape *tape, const double *dx, double *deps,
+                             size_t n, size_t k, size_t value_columns)
+{
+    size_t at[VPSDE_COLUMNS], row[VPSDE_COLUMNS] = {0};
+    if (k == 1 || n > VPSDE_COLUMNS - VPSDE_COLUMN_STEP) {
+        for (size_t m = 0; m < k; m++) {
+            for (size_t i = 0; i < n; i++) at[i] = i * k + m;
+            VPSDE_TRY(tangent_chunk(net, tape, dx, deps, at, NULL, n, value_columns));
+        }
+        return VPSDE_OK;
+    }
+    for (size_t q = 0; q < n * k; q += VPSDE_COLUMNS) {
+        const size_t count = n * k - q < VPSDE_COLUMNS ? n * k - q : VPSDE_COLUMNS;
+        for (size_t i = 0; i < count; i++) {
+            at[i] = q + i;
+            row[i] = (q + i) / k;
+        }
+        VPSDE_TRY(tangent_chunk(net, tape, dx, deps, at, row, count, value_columns));
+    }
+    return VPSDE_OK;
+}
+
+static void labels_of(double *label, size_t columns, const vpsde_coef *coef, size_t stride,
+                      size_t n)
+{
+    for (size_t i = 0; i < n; i++) label[i] = coef[i * stride].label;
+    for (size_t i = n; i < columns; i++) label[i] = 0;
+}
+
+static vpsde_status evaluate(const mlp_net *net, mlp_tape *tape, const vpsde_eval *e)
+{
+    const size_t d = net->dim;
+    const bool shared = e->coef_stride == 0;
+    if (shared && e->n > 0) {
+        labels_of(tape->label, VPSDE_COLUMN_STEP, e->coef, 0, 1);
+        VPSDE_TRY(mlp_time(net, tape, VPSDE_COLUMN_STEP, true, false));
+    }
+    for (size_t first = 0; first < e->n; first += VPSDE_COLUMNS) {
+        const size_t n = e->n - first < VPSDE_COLUMNS ? e->n - first : VPSDE_COLUMNS;
+        const size_t columns = vpsde_linear_columns(n);
+        if (!shared) {
+            labels_of(tape->label, columns, e->coef + first * e->coef_stride, e->coef_stride, n);
+            VPSDE_TRY(mlp_time(net, tape, columns, false, false));
+        }
+        columns_of(tape->x, columns, e->x + first * d, NULL, n, d);
+        VPSDE_TRY(mlp_forward(net, tape, columns, shared, e->k > 0));
+        rows_of(e->eps + first * d, NULL, n, d, tape->out, columns);
+        if (e->k == 0) continue;
+        VPSDE_TRY(tangents(net, tape, e->dx + first * e->k * d, e->deps + first * e->k * d, n, e->k,
+                           columns));
+    }
+    return VPSDE_OK;
+}
+
+static vpsde_status eval(const vpsde_model *model, void *ws, const vpsde_eval *e)
+{
+    const int saved = vpsde_linear_begin();
+    const vpsde_status status = evaluate(model->impl, ws, e);
+    vpsde_linear_end(saved);
+    return status;
+}
+
+const vpsde_model_type vpsde_model_mlp = {
+    .name = "mlp",
+    .source = "He et al. 2016 (arXiv:1603.05027); Ho et al. 2020 (arXiv:2006.11239)",
+    .doc = "Residual SiLU network on vectors with a sinusoidal time embedding.",
+    .flags = VPSDE_MODEL_JVP | VPSDE_MODEL_TRAINABLE,
+    .configure = configure,
+    .load = mlp_load,
+    .destroy = mlp_net_destroy,
+    .workspace_create = workspace_create,
+    .workspace_destroy = mlp_tape_destroy,
+    .eval = eval,
+    .trainer = &mlp_trainer,
+};

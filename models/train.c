@@ -1,0 +1,323 @@
+/* The training loop. A step is two parallel passes, blocks of rows and then slices of the parameter
+ * vector, and each result depends on the block or slice alone. */
+#include "models/train.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "core/parallel.h"
+#include "models/train_update.h"
+
+enum { SLICE = 8192, BATCH_MAX = 1 << 20, ROUNDS = 4 };
+
+/* One worker's own memory. */
+typedef struct bench {
+    void *ws;
+    double *z; /* (block_rows, d) */
+} bench;
+
+typedef struct trainer {
+    const vpsde_training *t;
+    const vpsde_trainer_ops *ops;
+    vpsde_model *model;
+    vpsde_train_state *state;
+    size_t d, n_threads, n_blocks, n_slices;
+    atomic_size_t next_bench;
+    bench *bench;    /* (n_threads) */
+    float *x, *eps;  /* (batch, d) */
+    double *label;   /* (batch) */
+    float *gradient; /* (n_blocks, n) */
+    double *sum;     /* (n_blocks) squared errors */
+    double *square;  /* (n_slices) of the gradient */
+    vpsde_adam adam;
+} trainer;
+
+void vpsde_training_init(vpsde_training *training)
+{
+    *training = (vpsde_training){.steps = 2000,
+                                 .batch = 256,
+                                 .learning_rate = 1e-3,
+                                 .warm_up = 100,
+                                 .clip = 1,
+                                 .ema = 0.999};
+}
+
+double vpsde_train_rate(const vpsde_training *t, uint64_t step)
+{
+    if (step <= t->warm_up) return t->learning_rate * (double)step / (double)t->warm_up;
+    if (t->decay == VPSDE_DECAY_NONE) return t->learning_rate;
+    const double share = (double)(step - t->warm_up) / (double)(t->steps - t->warm_up);
+    return t->learning_rate * 0.5 * (1 + cos(M_PI * (share < 1 ? share : 1)));
+}
+
+/* A Feistel network on the smallest even number of bits that holds `count`, walked until it lands
+ * below (Black & Rogaway 2002, "Ciphers with arbitrary finite domains", the cycle-walking cipher). */
+size_t vpsde_train_index(uint64_t seed, uint64_t position, size_t count)
+{
+    const uint64_t epoch = position / count;
+    const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
+    const uint32_t high = (uint32_t)(epoch >> 32 & 0xFFFF) | (uint32_t)VPSDE_NOISE_SHUFFLE << 16;
+    unsigned half = 1;
+    while (half < 31 && (uint64_t)1 << (2 * half) < count) half++;
+    const uint32_t mask = (uint32_t)((1U << half) - 1);
+    uint64_t value = position % count;
+    do {
+        uint32_t left = (uint32_t)(value >> half), right = (uint32_t)value & mask;
+        for (uint32_t round = 0; round < ROUNDS; round++) {
+            const uint32_t counter[4] = {(uint32_t)epoch, high, round, right};
+            uint32_t out[4];
+            vpsde_philox(out, counter, key);
+            const uint32_t mixed = left ^ (out[0] & mask);
+            left = right;
+            right = mixed;
+        }
+        value = (uint64_t)left << half | right;
+    } while (value >= count);
+    return (size_t)value;
+}
+
+/* Time of one row: t_min < t <= t_max, or i / N. */
+static vpsde_coef draw_time(const vpsde_training *t, uint64_t position)
+{
+    double u;
+    vpsde_uniforms(&u, t->seed, VPSDE_NOISE_TRAIN_TIME, position, 1, 0, 1);
+    const size_t n = vpsde_process_n_ddpm(t->process);
+    const double t_max = vpsde_process_t_max(t->process);
+    if (n > 0) {
+        const size_t i = 1 + (size_t)(u * (double)n); /* u < 1 */
+        return vpsde_process_at(t->process, t_max * ((double)(i < n ? i : n) / (double)n));
+    }
+    const double t_min = vpsde_process_get_spec(t->process)->t_min;
+    return vpsde_process_at(t->process, t_max - u * (t_max - t_min));
+}
+
+static vpsde_status run_block(trainer *r, bench *own, size_t block)
+{
+    const vpsde_training *const t = r->t;
+    const size_t d = r->d, first = block * r->ops->block_rows;
+    const size_t n = t->batch - first < r->ops->block_rows ? t->batch - first : r->ops->block_rows;
+    const uint64_t position = r->state->step * t->batch + first;
+    vpsde_normals(own->z, t->seed, VPSDE_NOISE_TRAIN_EPS, position, n, 0, d);
+    for (size_t i = 0; i < n; i++) {
+        const vpsde_coef c = draw_time(t, position + i);
+        const float *const x0 = t->x0 + vpsde_train_index(t->seed, position + i, t->count) * d;
+        r->label[first + i] = c.label;
+        for (size_t j = 0; j < d; j++) {
+            const double z = own->z[i * d + j];
+            r->x[(first + i) * d + j] = (float)(c.alpha * (double)x0[j] + c.sigma * z);
+            r->eps[(first + i) * d + j] = (float)z;
+        }
+    }
+    const vpsde_train_block b = {.n = n,
+                                 .label = r->label + first,
+                                 .x = r->x + first * d,
+                                 .target = r->eps + first * d,
+                                 .scale = 1 / ((double)t->batch * (double)d)};
+    return r->ops->gradient(r->model, own->ws, &b, &r->sum[block],
+                            r->gradient + block * r->state->n, NULL);
+}
+
+static vpsde_status blocks_worker(void *shared, vpsde_queue *queue)
+{
+    trainer *const r = shared;
+    bench *const own = &r->bench[atomic_fetch_add(&r->next_bench, 1)];
+    size_t block;
+    while (vpsde_queue_take(queue, &block)) VPSDE_TRY(run_block(r, own, block));
+    return VPSDE_OK;
+}
+
+static size_t slice_size(const trainer *r, size_t slice)
+{
+    const size_t rest = r->state->n - slice * SLICE;
+    return rest < SLICE ? rest : SLICE;
+}
+
+static vpsde_status fold_worker(void *shared, vpsde_queue *queue)
+{
+    trainer *const r = shared;
+    size_t slice;
+    while (vpsde_queue_take(queue, &slice)) {
+        r->square[slice] = vpsde_gradient_fold(slice_size(r, slice), r->n_blocks,
+                                               r->gradient + slice * SLICE, r->state->n);
+    }
+    return VPSDE_OK;
+}
+
+static vpsde_status adam_worker(void *shared, vpsde_queue *queue)
+{
+    trainer *const r = shared;
+    vpsde_train_state *const s = r->state;
+    float *const weights = r->ops->parameters(r->model);
+    size_t slice;
+    while (vpsde_queue_take(queue, &slice)) {
+        const size_t at = slice * SLICE;
+        vpsde_adam_update(slice_size(r, slice), &r->adam, weights + at, s->m + at, s->v + at,
+                          s->average + at, r->gradient + at);
+    }
+    return VPSDE_OK;
+}
+
+/* The average starts as a plain mean and reaches its decay later, so that short trainings do not
+ * keep the initial weights. */
+static vpsde_adam adam_of(const vpsde_training *t, uint64_t step, double norm)
+{
+    const double s = (double)step, warm = s / (9 + s);
+    return (vpsde_adam){.rate = (float)vpsde_train_rate(t, step),
+                        .scale = t->clip > 0 && norm > t->clip ? (float)(t->clip / norm) : 1,
+                        .first = (float)(1 - pow(0.9, s)),
+                        .second = (float)(1 - pow(0.999, s)),
+                        .keep = (float)(1 - (warm < t->ema ? warm : t->ema))};
+}
+
+static vpsde_status run_step(trainer *r)
+{
+    const vpsde_training *const t = r->t;
+    const uint64_t step = r->state->step + 1;
+    double sum = 0, square = 0;
+    atomic_store(&r->next_bench, 0);
+    VPSDE_TRY(vpsde_parallel(r->n_threads, r->n_blocks, blocks_worker, r, NULL));
+    VPSDE_TRY(vpsde_parallel(r->n_threads, r->n_slices, fold_worker, r, NULL));
+    for (size_t b = 0; b < r->n_blocks; b++) sum += r->sum[b];
+    for (size_t s = 0; s < r->n_slices; s++) square += r->square[s];
+    const vpsde_train_report report = {.step = step,
+                                       .loss = sum / ((double)t->batch * (double)r->d),
+                                       .gradient_norm = sqrt(square),
+                                       .learning_rate = vpsde_train_rate(t, step)};
+    if (!isfinite(report.loss) || !isfinite(report.gradient_norm)) {
+        return vpsde_fail(VPSDE_ENUMERIC,
+                          "step %llu: loss %g, gradient norm %g; try a lower learning rate (now %g)"
+                          " or check the data",
+                          (unsigned long long)step, report.loss, report.gradient_norm,
+                          report.learning_rate);
+    }
+    r->adam = adam_of(t, step, report.gradient_norm);
+    VPSDE_TRY(vpsde_parallel(r->n_threads, r->n_slices, adam_worker, r, NULL));
+    r->state->step = step;
+    if (t->report) t->report(t->context, &report);
+    return VPSDE_OK;
+}
+
+static vpsde_status check(const vpsde_training *t, const vpsde_model *model,
+                          const vpsde_train_state *state)
+{
+    if (!model->type->trainer) {
+        return vpsde_fail(VPSDE_EINVAL, "model %s cannot be trained", model->type->name);
+    }
+    if (state->n != model->type->trainer->n_floats(model)) {
+        return vpsde_fail(VPSDE_EINVAL, "training state holds %zu floats, the model %zu", state->n,
+                          model->type->trainer->n_floats(model));
+    }
+    if (t->count == 0) return vpsde_fail(VPSDE_EINVAL, "no data to train on");
+    if (t->batch < 1 || t->batch > BATCH_MAX) {
+        return vpsde_fail(VPSDE_EINVAL, "batch: must be in [1, %d], got %zu", (int)BATCH_MAX,
+                          t->batch);
+    }
+    if (!(t->learning_rate > 0 && t->learning_rate <= 1)) {
+        return vpsde_fail(VPSDE_EINVAL, "learning_rate: must be in (0, 1], got %g",
+                          t->learning_rate);
+    }
+    if (!(t->ema >= 0 && t->ema < 1)) {
+        return vpsde_fail(VPSDE_EINVAL, "ema: must be in [0, 1), got %g", t->ema);
+    }
+    if (!(t->clip >= 0)) {
+        return vpsde_fail(VPSDE_EINVAL, "clip: must be at least 0, got %g", t->clip);
+    }
+    if (t->decay != VPSDE_DECAY_NONE && t->steps <= t->warm_up) {
+        return vpsde_fail(VPSDE_EINVAL, "steps: must exceed warm_up = %llu, got %llu",
+                          (unsigned long long)t->warm_up, (unsigned long long)t->steps);
+    }
+    return VPSDE_OK;
+}
+
+/* The model remembers the process it was trained for. */
+static vpsde_status adopt_process(vpsde_model *model, const vpsde_process *process)
+{
+    const vpsde_process_spec *const spec = vpsde_process_get_spec(process);
+    double *betas = NULL;
+    if (spec->n_betas > 0) {
+        VPSDE_TRY(vpsde_alloc(&betas, spec->n_betas, sizeof(*betas)));
+        memcpy(betas, spec->betas, spec->n_betas * sizeof(*betas));
+    }
+    model->process = *spec;
+    free(model->process_betas);
+    model->process_betas = betas;
+    model->process.betas = betas;
+    return VPSDE_OK;
+}
+
+static vpsde_status trainer_alloc(trainer *r)
+{
+    const size_t rows = r->t->batch, n = r->state->n;
+    size_t values, gradients;
+    VPSDE_TRY(vpsde_size_mul(&values, rows, r->d, "batch"));
+    VPSDE_TRY(vpsde_size_mul(&gradients, r->n_blocks, n, "batch"));
+    VPSDE_TRY(vpsde_alloc(&r->x, values, sizeof(*r->x)));
+    VPSDE_TRY(vpsde_alloc(&r->eps, values, sizeof(*r->eps)));
+    VPSDE_TRY(vpsde_alloc(&r->label, rows, sizeof(*r->label)));
+    VPSDE_TRY(vpsde_alloc(&r->gradient, gradients, sizeof(*r->gradient)));
+    VPSDE_TRY(vpsde_alloc(&r->sum, r->n_blocks, sizeof(*r->sum)));
+    VPSDE_TRY(vpsde_alloc(&r->square, r->n_slices, sizeof(*r->square)));
+    VPSDE_TRY(vpsde_alloc(&r->bench, r->n_threads, sizeof(*r->bench)));
+    for (size_t b = 0; b < r->n_threads; b++) {
+        VPSDE_TRY(r->ops->workspace_create(&r->bench[b].ws, r->model));
+        VPSDE_TRY(vpsde_alloc(&r->bench[b].z, r->ops->block_rows * r->d, sizeof(double)));
+    }
+    return VPSDE_OK;
+}
+
+static void trainer_free(trainer *r)
+{
+    for (size_t b = 0; r->bench && b < r->n_threads; b++) {
+        r->ops->workspace_destroy(r->bench[b].ws);
+        free(r->bench[b].z);
+    }
+    free(r->bench);
+    free(r->x);
+    free(r->eps);
+    free(r->label);
+    free(r->gradient);
+    free(r->sum);
+    free(r->square);
+}
+
+static vpsde_status run_steps(trainer *r)
+{
+    const vpsde_training *const t = r->t;
+    const uint64_t last = t->last > 0 ? t->last : t->steps;
+    while (r->state->step < last) {
+        if (t->control.stop && *t->control.stop) {
+            return vpsde_fail(VPSDE_ESTOPPED, "stopped on request after step %llu",
+                              (unsigned long long)r->state->step);
+        }
+        VPSDE_TRY(run_step(r));
+        if (t->control.progress) t->control.progress(t->control.context, r->state->step, last);
+    }
+    return VPSDE_OK;
+}
+
+vpsde_status vpsde_train(const vpsde_training *training, vpsde_model *model,
+                         vpsde_train_state *state)
+{
+    VPSDE_TRY(check(training, model, state));
+    const vpsde_trainer_ops *const ops = model->type->trainer;
+    trainer r = {.t = training,
+                 .ops = ops,
+                 .model = model,
+                 .state = state,
+                 .d = model->dim,
+                 .n_blocks = (training->batch + ops->block_rows - 1) / ops->block_rows,
+                 .n_slices = (state->n + SLICE - 1) / SLICE};
+    VPSDE_TRY(vpsde_threads(&r.n_threads, training->n_threads));
+    VPSDE_TRY(adopt_process(model, training->process));
+    float *const weights = ops->parameters(model);
+    memcpy(weights, state->weights, state->n * sizeof(*weights));
+    vpsde_status status = trainer_alloc(&r);
+    if (status == VPSDE_OK) status = run_steps(&r);
+    trainer_free(&r);
+    memcpy(state->weights, weights, state->n * sizeof(*weights));
+    memcpy(weights, state->average, state->n * sizeof(*weights));
+    return status;
+}

@@ -1,0 +1,216 @@
+#include "solvers/driver.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "core/sink.h"
+#include "core/vec.h"
+#include "solvers/chain.h"
+#include "solvers/ode.h"
+
+/* What all workers of one run share; nothing in it changes but the report, under its lock. */
+typedef struct shared {
+    const vpsde_sampling *run;
+    vpsde_report *report;
+    const double *table;
+    size_t rows, first_block;
+} shared;
+
+typedef struct worker {
+    const shared *run;
+    vpsde_chain *chain;
+    vpsde_rows *rows;
+    double *eps, *v; /* (n, d) for the log and the last step */
+    size_t slot;     /* next stored node */
+} worker;
+
+vpsde_status vpsde_sampling_start(const vpsde_sampling *run, uint64_t first, size_t n, double *x)
+{
+    const vpsde_model *model = run->model;
+    if (run->init) {
+        vec_copy(n * model->dim, x, run->init + (size_t)(first - run->first) * model->dim);
+        return VPSDE_OK;
+    }
+    if (vpsde_process_get_spec(run->process)->terminal == VPSDE_TERMINAL_STANDARD_NORMAL) {
+        vpsde_normals(x, run->seed, VPSDE_NOISE_PRIOR, first, n, 0, model->dim);
+        return VPSDE_OK;
+    }
+    if (!(model->type->flags & VPSDE_MODEL_DRAW) || !model->type->draw) {
+        return vpsde_fail(VPSDE_EINVAL,
+                          "terminal: exact needs a model that draws from p_T, which %s cannot; use "
+                          "standard-normal",
+                          model->type->name);
+    }
+    const vpsde_coef start =
+        run->grid ? run->grid->node[0]
+                  : vpsde_process_at(run->process, vpsde_process_t_max(run->process));
+    return model->type->draw(model, &start, run->seed, VPSDE_NOISE_PRIOR, first, n, x);
+}
+
+/* Stores what is asked for at node k, where the chain stands. Reads the chain, changes no bit of
+ * what follows: the network call is not in the ledger and the noise has an address. */
+static vpsde_status log_node(worker *w, size_t k)
+{
+    const vpsde_report *report = w->run->report;
+    vpsde_chain *chain = w->chain;
+    vpsde_step *s = &chain->step;
+    if (w->slot >= report->n_stored || report->stored[w->slot] != k) return VPSDE_OK;
+    vpsde_chain_stand(chain, k);
+    const size_t begin = chain->block.begin, d = s->d;
+    const bool calls = report->fields & (VPSDE_LOG_EPS | VPSDE_LOG_X0);
+    if (calls) VPSDE_TRY(vpsde_chain_peek(chain, s->at, w->eps));
+    for (size_t i = 0; i < chain->block.count; i++) {
+        const double *x = s->x + (begin + i) * d, *eps = w->eps + (begin + i) * d;
+        const bool ok = chain->block.status[begin + i] == VPSDE_ROW_OK;
+        w->rows->nfe_log[i] += calls;
+        vpsde_rows_store(w->rows, report, 0, i, w->slot, ok ? x : NULL);
+        vpsde_rows_store(w->rows, report, 1, i, w->slot, ok ? eps : NULL);
+        vec_lin2(d, w->v, 1 / s->at->alpha, x, -s->at->sigma / s->at->alpha, eps);
+        vpsde_rows_store(w->rows, report, 2, i, w->slot, ok ? w->v : NULL);
+    }
+    const bool noise = report->fields & VPSDE_LOG_NOISE && s->next;
+    if (noise) vpsde_step_noise(s, VPSDE_NOISE_DIFFUSION, 0, w->v);
+    for (size_t i = 0; i < chain->block.count; i++) {
+        vpsde_rows_store(w->rows, report, 3, i, w->slot, noise ? w->v + (begin + i) * d : NULL);
+    }
+    w->slot++;
+    return VPSDE_OK;
+}
+
+/* x <- x0hat(x, t_min) = (x - sigma eps)/alpha, Tweedie's formula. */
+static vpsde_status denoise(worker *w)
+{
+    vpsde_step *s = &w->chain->step;
+    vpsde_chain_stand(w->chain, s->n_steps);
+    VPSDE_TRY(vpsde_eps(s, s->at, s->x, w->eps));
+    vec_lin2(s->n * s->d, s->x, 1 / s->at->alpha, s->x, -s->at->sigma / s->at->alpha, w->eps);
+    vpsde_block_flag(&w->chain->block, s->n, s->d, s->x);
+    return VPSDE_OK;
+}
+
+static vpsde_status place(worker *w, uint64_t first, size_t count)
+{
+    const vpsde_sampling *run = w->run->run;
+    vpsde_chain *chain = w->chain;
+    vpsde_chain_place(chain, first, count);
+    for (size_t i = 0; run->classes && i < count; i++) {
+        chain->classes[chain->block.begin + i] = run->classes[(size_t)(first - run->first) + i];
+    }
+    memset(w->rows->nfe_log, 0, count * sizeof(*w->rows->nfe_log));
+    w->slot = 0;
+    VPSDE_TRY(vpsde_sampling_start(run, first, count, vpsde_chain_rows(chain)));
+    vpsde_block_flag(&chain->block, chain->step.n, chain->step.d, chain->step.x);
+    return VPSDE_OK;
+}
+
+static vpsde_status run_block(worker *w, uint64_t first, size_t count)
+{
+    const vpsde_sampling *run = w->run->run;
+    vpsde_chain *chain = w->chain;
+    VPSDE_TRY(place(w, first, count));
+    for (size_t k = 0; k < run->grid->n_steps; k++) {
+        VPSDE_TRY(vpsde_sampling_stopped(run));
+        VPSDE_TRY(log_node(w, k));
+        VPSDE_TRY(vpsde_chain_step(chain, k));
+    }
+    VPSDE_TRY(log_node(w, run->grid->n_steps));
+    if (run->grid->last_step == VPSDE_LAST_TWEEDIE) VPSDE_TRY(denoise(w));
+    vec_copy(count * chain->step.d, w->rows->final, vpsde_chain_rows(chain));
+    for (size_t i = 0; i < count; i++) {
+        w->rows->nfe[i] = (int32_t)chain->block.calls;
+        w->rows->status[i] = chain->status[chain->block.begin + i];
+    }
+    return vpsde_report_write(w->run->report, w->rows, first, count);
+}
+
+static vpsde_status worker_create(worker *w, const shared *all)
+{
+    const size_t state = all->rows * all->run->model->dim;
+    w->run = all;
+    VPSDE_TRY(vpsde_chain_create(&w->chain, all->run, all->run->solver, all->report->param,
+                                 all->table, vpsde_noise_of_step));
+    VPSDE_TRY(vpsde_rows_create(&w->rows, all->report, all->rows));
+    VPSDE_TRY(vpsde_alloc(&w->eps, state, sizeof(double)));
+    return vpsde_alloc(&w->v, state, sizeof(double));
+}
+
+static vpsde_status work(void *context, vpsde_queue *queue)
+{
+    const shared *all = context;
+    const vpsde_sampling *run = all->run;
+    worker w = {0};
+    size_t b;
+    vpsde_status status = worker_create(&w, all);
+    while (status == VPSDE_OK && vpsde_queue_take(queue, &b)) {
+        const uint64_t begin = (uint64_t)(all->first_block + b) * all->rows;
+        const uint64_t end = begin + all->rows, run_end = run->first + run->count;
+        const uint64_t first = begin > run->first ? begin : run->first;
+        status = run_block(&w, first, (size_t)((end < run_end ? end : run_end) - first));
+    }
+    vpsde_chain_destroy(w.chain);
+    vpsde_rows_destroy(w.rows);
+    free(w.eps);
+    free(w.v);
+    return status;
+}
+
+/* The solver's calibration pass; what it spent becomes a fact of the run. */
+static vpsde_status prepare(double **table, vpsde_fact *fact, vpsde_report *report)
+{
+    const vpsde_sampling *run = report->run;
+    vpsde_pilot pilot = {.run = run, .param = report->param, .n_threads = report->n_threads};
+    *table = NULL;
+    if (!run->solver->prepare) return VPSDE_OK;
+    VPSDE_TRY(vpsde_alloc(table, run->grid->n_steps + 1, sizeof(**table)));
+    VPSDE_TRY(run->solver->prepare(&pilot, *table));
+    *fact = (vpsde_fact){.name = "pilot_nfe", .number = (double)pilot.nfe};
+    return VPSDE_OK;
+}
+
+static vpsde_status run_blocks(vpsde_report *report, const double *table)
+{
+    const vpsde_sampling *run = report->run;
+    const size_t rows = vpsde_block_rows(run->model);
+    shared all = {
+        .run = run,
+        .report = report,
+        .table = table,
+        .rows = rows,
+        .first_block = run->first / rows,
+    };
+    const size_t n_blocks = (run->first + run->count - 1) / rows - all.first_block + 1;
+    return vpsde_parallel(report->n_threads, n_blocks, work, &all, run->control.stop);
+}
+
+static vpsde_status sample_fixed(const vpsde_sampling *run, vpsde_sink *sink)
+{
+    vpsde_report *report;
+    double *table = NULL;
+    vpsde_fact pilot = {0};
+    VPSDE_TRY(vpsde_report_create(&report, run));
+    vpsde_status status = prepare(&table, &pilot, report);
+    if (status == VPSDE_OK) status = vpsde_report_begin(report, sink, &pilot, pilot.name ? 1 : 0);
+    if (status == VPSDE_OK) status = run_blocks(report, table);
+    status = vpsde_report_end(report, status);
+    vpsde_report_destroy(report);
+    free(table);
+    return status;
+}
+
+vpsde_status vpsde_sample(const vpsde_sampling *sampling, vpsde_sink *sink)
+{
+    const vpsde_solver_type *solver = sampling->solver;
+    if (solver && solver->flags & VPSDE_SOLVER_ADAPTIVE) return vpsde_sample_ode(sampling, sink);
+    return sample_fixed(sampling, sink);
+}
+
+vpsde_status vpsde_sample_array(const vpsde_sampling *sampling, double *x)
+{
+    vpsde_array_sink array;
+    size_t values;
+    const size_t d = sampling->model ? sampling->model->dim : 0;
+    VPSDE_TRY(vpsde_size_mul(&values, sampling->count, d, "final states"));
+    vpsde_array_sink_init(&array, "final", x, values * sizeof(*x));
+    return vpsde_sample(sampling, &array.sink);
+}

@@ -1,0 +1,133 @@
+/* The sampling driver: what a solver's step stands on, and what every kind of sampling reports.
+ *
+ * Samples are cut into blocks of a fixed number of rows by *global* index: block g holds samples
+ * g * rows .. g * rows + rows - 1, whatever range a run asks for. Networks always see the full
+ * block, padded with zero rows; closed forms see the real rows alone. */
+#ifndef VPSDE_SOLVERS_DRIVER_H
+#define VPSDE_SOLVERS_DRIVER_H
+
+#include <vpsde/solver.h>
+
+#include "core/parallel.h"
+
+/* ---- blocks: the world of one step -------------------------------------------------------- */
+
+typedef struct vpsde_block vpsde_block;
+
+/* Fills z (count, d) for the block's real rows; see vpsde_step_noise. */
+typedef void (*vpsde_noise_fn)(const vpsde_block *block, size_t k, vpsde_purpose purpose,
+                               unsigned draw, size_t d, double *z);
+
+struct vpsde_block {
+    const vpsde_model *model;
+    void *ws; /* the thread's model workspace, for `rows` rows */
+    vpsde_noise_fn noise;
+    uint64_t seed;
+    size_t rows;            /* rows a network call has */
+    size_t begin, count;    /* real rows: begin .. begin + count - 1 of the step's n */
+    uint64_t first;         /* global index of the first real row */
+    const int32_t *classes; /* (n) or NULL */
+    uint8_t *status;        /* (n) vpsde_row_status; set where a row stops being finite */
+    size_t calls;           /* network calls so far: the ledger */
+    double *eps_square;     /* (n) |eps|^2 of the last call, or NULL when nobody watches */
+};
+
+enum { VPSDE_DRAWS_PER_STEP = 4 }; /* `draw` of vpsde_step_noise is below this */
+
+/* The noise of ordinary runs: sample first + i at node k * VPSDE_DRAWS_PER_STEP + draw. */
+void vpsde_noise_of_step(const vpsde_block *block, size_t k, vpsde_purpose purpose, unsigned draw,
+                         size_t d, double *z);
+
+/* Rows of one block: the model's block_rows, or 256 for closed forms and models that do not say. */
+size_t vpsde_block_rows(const vpsde_model *model);
+
+/* Flags the real rows of v (n, d) that are not finite in block->status. */
+void vpsde_block_flag(vpsde_block *block, size_t n, size_t d, const double *v);
+
+/* ---- pilot chains: solver->prepare ---------------------------------------------------------- */
+
+/* A calibration pass before the first block: VPSDE_PILOT_SAMPLES chains with noise of their own
+ * (VPSDE_NOISE_PILOT), the same for every thread count and range of samples. */
+typedef struct vpsde_pilot {
+    const vpsde_sampling *run;
+    const double *param; /* of the solver that asks, defaults filled in */
+    size_t n_threads;
+    size_t nfe; /* network calls (rows) spent so far */
+} vpsde_pilot;
+
+enum { VPSDE_PILOT_SAMPLES = 256 };
+
+/* score_square[k] = E|s(x, t_k)|^2, the pilot mean along `predictor` (a fixed-step solver with
+ * one network call a step, at its default parameters) at every node k = 0 .. n_steps of the run's grid; 0 where sigma = 0. */
+vpsde_status vpsde_pilot_score_square(vpsde_pilot *pilot, const vpsde_solver_type *predictor,
+                                      double *score_square);
+
+/* ---- reports: columns, axes and facts shared by fixed-step and adaptive sampling ------------ */
+
+enum { VPSDE_N_FIELDS = 4 }; /* x, eps, x0, noise: bit f of vpsde_log_field is field f */
+
+typedef enum vpsde_row_status {
+    VPSDE_ROW_OK,
+    VPSDE_ROW_NON_FINITE,
+    VPSDE_ROW_INTEGRATION_FAILED
+} vpsde_row_status;
+
+/* What a run announces and tallies. Made by vpsde_report_begin, which also checks the run. */
+typedef struct vpsde_report {
+    const vpsde_sampling *run;
+    double param[VPSDE_PARAM_MAX]; /* the solver's, defaults filled in */
+    size_t n_threads;              /* resolved */
+    size_t n_stored;               /* stored nodes */
+    size_t *stored;                /* (n_stored) node numbers in run->grid, increasing */
+    unsigned fields;               /* fields stored; 0 when n_stored is 0. A solver without any
+                                      stochastic form (weak_order 0, not STOCHASTIC) has no noise */
+    /* private */
+    struct vpsde_report_parts *parts;
+    vpsde_sink *sink;
+    vpsde_lock *lock;
+    double started;
+    size_t done, n_non_finite, n_failed;
+    uint64_t first_bad;
+    double nfe; /* rows evaluated, all kinds */
+} vpsde_report;
+
+/* Checks the run (EINVAL), chooses the stored nodes, fills in parameters. Nothing is announced. */
+vpsde_status vpsde_report_create(vpsde_report **out, const vpsde_sampling *run);
+/* Builds columns, axes and facts and calls sink->begin. `extra` (n_extra) are further facts.
+ * sink may be NULL: numbers go nowhere. */
+vpsde_status vpsde_report_begin(vpsde_report *report, vpsde_sink *sink, const vpsde_fact *extra,
+                                size_t n_extra);
+/* Calls sink->end with rates when status is OK, and returns what vpsde_sample returns: status
+ * itself, or EPARTIAL with "3 of 500 samples became non-finite (first: sample 17)". */
+vpsde_status vpsde_report_end(vpsde_report *report, vpsde_status status);
+void vpsde_report_destroy(vpsde_report *report); /* NULL is fine */
+
+/* A worker's staging rows: finished samples on their way to the sink. Allocated once. */
+typedef struct vpsde_rows {
+    size_t capacity;
+    double *final; /* (capacity, d) */
+    int32_t *nfe, *jvp, *rejected, *nfe_log;
+    uint8_t *status;             /* vpsde_row_status */
+    void *field[VPSDE_N_FIELDS]; /* (capacity, n_stored, d) of log.dtype, NULL when not stored */
+} vpsde_rows;
+
+vpsde_status vpsde_rows_create(vpsde_rows **out, const vpsde_report *report, size_t capacity);
+void vpsde_rows_destroy(vpsde_rows *rows); /* NULL is fine */
+
+/* Stores v (d) as row i's value of `field` (0: x, 1: eps, 2: x0, 3: noise) at stored node
+ * `slot` < n_stored; nothing happens when the field is not stored. v == NULL stores NaN. */
+void vpsde_rows_store(vpsde_rows *rows, const vpsde_report *report, size_t field, size_t i,
+                      size_t slot, const double *v);
+
+/* Hands rows 0 .. n - 1 on as samples first .. first + n - 1 (global), one caller at a time; rows
+ * whose status is not OK get a NaN final state. Reports progress. */
+vpsde_status vpsde_report_write(vpsde_report *report, vpsde_rows *rows, uint64_t first, size_t n);
+
+/* Start states x (n, d) of samples first .. first + n - 1 (global, inside the run): the run's init
+ * rows, exact draws of p_T where the process' terminal is exact, else prior normals. */
+vpsde_status vpsde_sampling_start(const vpsde_sampling *run, uint64_t first, size_t n, double *x);
+
+/* ESTOPPED once the run was asked to stop. */
+vpsde_status vpsde_sampling_stopped(const vpsde_sampling *run);
+
+#endif

@@ -1,0 +1,135 @@
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/mem.h"
+#include "solvers/chain.h"
+
+typedef struct shared {
+    const vpsde_sampling *run;
+    const vpsde_solver_type *predictor;
+    double param[VPSDE_PARAM_MAX];
+    double *square; /* (VPSDE_PILOT_SAMPLES, n_steps + 1) |eps|^2 */
+    size_t rows;
+} shared;
+
+/* Pilot noise: node 0 is the start state, steps follow; no purpose but its own. */
+static void pilot_noise(const vpsde_block *block, size_t k, vpsde_purpose purpose, unsigned draw,
+                        size_t d, double *z)
+{
+    (void)purpose;
+    const uint32_t node = (uint32_t)((k + 1) * VPSDE_DRAWS_PER_STEP + draw);
+    vpsde_normals(z, block->seed, VPSDE_NOISE_PILOT, block->first, block->count, node, d);
+}
+
+static vpsde_status start(const vpsde_sampling *run, uint64_t first, size_t n, double *x)
+{
+    const vpsde_model *model = run->model;
+    const bool exact = vpsde_process_get_spec(run->process)->terminal == VPSDE_TERMINAL_EXACT;
+    if (exact && model->type->draw) {
+        return model->type->draw(model, &run->grid->node[0], run->seed, VPSDE_NOISE_PILOT, first, n,
+                                 x);
+    }
+    vpsde_normals(x, run->seed, VPSDE_NOISE_PILOT, first, n, 0, model->dim);
+    return VPSDE_OK;
+}
+
+static void record(const shared *all, const vpsde_chain *chain, uint64_t first, size_t k)
+{
+    const vpsde_block *block = &chain->block;
+    for (size_t i = 0; i < block->count; i++) {
+        const bool ok = block->status[block->begin + i] == VPSDE_ROW_OK;
+        all->square[(first + i) * (all->run->grid->n_steps + 1) + k] =
+            ok ? block->eps_square[block->begin + i] : (double)NAN;
+    }
+}
+
+static vpsde_status run_block(const shared *all, vpsde_chain *chain, double *eps, uint64_t first,
+                              size_t count)
+{
+    const size_t n_steps = all->run->grid->n_steps;
+    vpsde_step *s = &chain->step;
+    vpsde_chain_place(chain, first, count);
+    const size_t n_classes = all->run->classes ? all->run->model->n_classes : 0;
+    for (size_t i = 0; i < count && n_classes > 0; i++) { /* every class alike */
+        chain->classes[chain->block.begin + i] = (int32_t)((first + i) % n_classes);
+    }
+    VPSDE_TRY(start(all->run, first, count, vpsde_chain_rows(chain)));
+    for (size_t k = 0; k < n_steps; k++) {
+        VPSDE_TRY(vpsde_sampling_stopped(all->run));
+        VPSDE_TRY(vpsde_chain_step(chain, k)); /* its one network call is at node k */
+        record(all, chain, first, k);
+    }
+    vpsde_chain_stand(chain, n_steps);
+    if (s->at->sigma > 0) {
+        VPSDE_TRY(vpsde_eps(s, s->at, s->x, eps));
+        record(all, chain, first, n_steps);
+    }
+    return VPSDE_OK;
+}
+
+static vpsde_status work(void *context, vpsde_queue *queue)
+{
+    const shared *all = context;
+    vpsde_chain *chain = NULL;
+    double *eps = NULL, *square = NULL;
+    size_t b;
+    vpsde_status status =
+        vpsde_chain_create(&chain, all->run, all->predictor, all->param, NULL, pilot_noise);
+    if (status == VPSDE_OK) {
+        status = vpsde_alloc(&eps, all->rows * all->run->model->dim, sizeof(*eps));
+    }
+    if (status == VPSDE_OK) status = vpsde_alloc(&square, all->rows, sizeof(*square));
+    while (status == VPSDE_OK && vpsde_queue_take(queue, &b)) {
+        const size_t first = b * all->rows, left = VPSDE_PILOT_SAMPLES - first;
+        chain->block.eps_square = square;
+        status = run_block(all, chain, eps, first, left < all->rows ? left : all->rows);
+    }
+    vpsde_chain_destroy(chain);
+    free(eps);
+    free(square);
+    return status;
+}
+
+/* Means over the pilot samples in their order; samples that did not stay finite are left out. */
+static vpsde_status average(double *score_square, const shared *all)
+{
+    const size_t n_nodes = all->run->grid->n_steps + 1;
+    for (size_t k = 0; k < n_nodes; k++) {
+        const vpsde_coef *node = &all->run->grid->node[k];
+        double sum = 0, n = 0;
+        for (size_t i = 0; node->sigma > 0 && i < VPSDE_PILOT_SAMPLES; i++) {
+            const double square = all->square[i * n_nodes + k];
+            if (!isfinite(square)) continue;
+            sum += square;
+            n++;
+        }
+        score_square[k] = n > 0 ? sum / n / (node->sigma * node->sigma) : 0;
+        if (node->sigma > 0 && !(score_square[k] > 0)) {
+            return vpsde_fail(
+                VPSDE_ENUMERIC,
+                "E|s|^2 at t = %g (node %zu) must be positive and finite, got %g from "
+                "%g finite samples",
+                node->t, k, score_square[k], n);
+        }
+    }
+    return VPSDE_OK;
+}
+
+vpsde_status vpsde_pilot_score_square(vpsde_pilot *pilot, const vpsde_solver_type *predictor,
+                                      double *score_square)
+{
+    const vpsde_sampling *run = pilot->run;
+    const size_t n_nodes = run->grid->n_steps + 1;
+    shared all = {.run = run, .predictor = predictor, .rows = vpsde_block_rows(run->model)};
+    size_t cells;
+    vpsde_param_defaults(all.param, predictor->params);
+    VPSDE_TRY(vpsde_size_mul(&cells, VPSDE_PILOT_SAMPLES, n_nodes, "pilot table"));
+    VPSDE_TRY(vpsde_alloc(&all.square, cells, sizeof(double)));
+    const size_t n_blocks = (VPSDE_PILOT_SAMPLES + all.rows - 1) / all.rows;
+    vpsde_status status = vpsde_parallel(pilot->n_threads, n_blocks, work, &all, run->control.stop);
+    if (status == VPSDE_OK) status = average(score_square, &all);
+    free(all.square);
+    const bool to_zero = !(run->grid->node[run->grid->n_steps].sigma > 0);
+    pilot->nfe += VPSDE_PILOT_SAMPLES * (n_nodes - to_zero);
+    return status == VPSDE_OK ? status : vpsde_fail_in(status, "pilot samples");
+}

@@ -1,0 +1,220 @@
+#include "solvers/driver_table.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+
+enum { WORD = 48, N_COORDINATES = 4, FACTS_MAX = 20 + VPSDE_PARAM_MAX };
+
+struct vpsde_report_parts {
+    vpsde_table table;
+    char *path;
+    vpsde_column columns[VPSDE_COLUMNS_MAX];
+    vpsde_axis axes[4];
+    struct vpsde_coordinate coordinates[N_COORDINATES];
+    double *values; /* (N_COORDINATES, n_stored) */
+    vpsde_fact *facts;
+    size_t n_facts;
+    char names[VPSDE_PARAM_MAX][WORD], words[VPSDE_PARAM_MAX][WORD];
+};
+
+static const vpsde_column fixed_columns[VPSDE_COLUMNS_FIXED] = {
+    {.name = "final", .description = "state at the end of the run", .type = VPSDE_F64},
+    {.name = "nfe",
+     .description = "network calls the solver made, rejected steps and the last-step call included",
+     .type = VPSDE_I32},
+    {.name = "jvp", .description = "Jacobian-vector products the solver made", .type = VPSDE_I32},
+    {.name = "rejected", .description = "rejected steps", .type = VPSDE_I32},
+    {.name = "nfe_log", .description = "network calls made only for the log", .type = VPSDE_I32},
+    {.name = "status",
+     .description = "how the sample ended",
+     .type = VPSDE_U8,
+     .flag_meanings = "ok non_finite integration_failed"},
+};
+
+static const vpsde_column field_columns[VPSDE_N_FIELDS] = {
+    {.name = "x", .description = "state at the stored nodes"},
+    {.name = "eps", .description = "predicted noise eps(x, t) at the stored nodes"},
+    {.name = "x0", .description = "predicted data (x - sigma eps)/alpha at the stored nodes"},
+    {.name = "noise",
+     .description = "standard normal noise that drives the step from this node; NaN at the last"},
+};
+
+static void set_columns(struct vpsde_report_parts *parts, const vpsde_report *report)
+{
+    const vpsde_model *model = report->run->model;
+    const bool image = model->rank == 3;
+    for (size_t c = 0; c < VPSDE_COLUMNS_FIXED; c++) {
+        parts->columns[c] = fixed_columns[c];
+        parts->columns[c].units = "1";
+        parts->columns[c].dims = "";
+        parts->columns[c].width = 1;
+    }
+    parts->columns[0].dims = image ? "channel row column" : "dim";
+    parts->columns[0].width = model->dim;
+    size_t n = VPSDE_COLUMNS_FIXED;
+    for (size_t f = 0; f < VPSDE_N_FIELDS; f++) {
+        if (!(report->fields & 1u << f)) continue;
+        vpsde_column *column = &parts->columns[n++];
+        *column = field_columns[f];
+        column->units = "1";
+        column->type = report->run->log.dtype;
+        column->dims = image ? "time channel row column" : "time dim";
+        column->width = report->n_stored * model->dim;
+    }
+    parts->table.columns = parts->columns;
+    parts->table.n_columns = n;
+}
+
+static vpsde_status set_time_axis(struct vpsde_report_parts *parts, const vpsde_report *report)
+{
+    const size_t n = report->n_stored;
+    static const struct vpsde_coordinate blank[N_COORDINATES] = {
+        {.name = "t", .units = "1", .description = "time of the node, 0 is data"},
+        {.name = "alpha", .units = "1", .description = "signal scale exp(-b/2)"},
+        {.name = "sigma", .units = "1", .description = "noise scale sqrt(1 - alpha^2)"},
+        {.name = "lambda", .units = "1", .description = "log(alpha/sigma), inf at t = 0"},
+    };
+    if (n == 0) return VPSDE_OK;
+    VPSDE_TRY(vpsde_alloc(&parts->values, N_COORDINATES * n, sizeof(*parts->values)));
+    for (size_t m = 0; m < n; m++) {
+        const vpsde_coef *node = &report->run->grid->node[report->stored[m]];
+        const double at[N_COORDINATES] = {node->t, node->alpha, node->sigma, node->lambda};
+        for (size_t c = 0; c < N_COORDINATES; c++) parts->values[c * n + m] = at[c];
+    }
+    for (size_t c = 0; c < N_COORDINATES; c++) {
+        parts->coordinates[c] = blank[c];
+        parts->coordinates[c].values = parts->values + c * n;
+    }
+    parts->axes[parts->table.n_axes++] = (vpsde_axis){
+        .name = "time",
+        .length = n,
+        .description = "stored node, noise to data",
+        .n_coordinates = N_COORDINATES,
+        .coordinates = parts->coordinates,
+    };
+    return VPSDE_OK;
+}
+
+static vpsde_status set_axes(struct vpsde_report_parts *parts, const vpsde_report *report)
+{
+    static const vpsde_axis line = {.name = "dim", .description = "component of the state"};
+    static const vpsde_axis image[3] = {
+        {.name = "channel", .description = "colour channel"},
+        {.name = "row", .description = "row of the image, from the top"},
+        {.name = "column", .description = "column of the image, from the left"},
+    };
+    const vpsde_model *model = report->run->model;
+    VPSDE_TRY(set_time_axis(parts, report));
+    for (size_t r = 0; r < (model->rank == 3 ? 3 : 1); r++) {
+        vpsde_axis *axis = &parts->axes[parts->table.n_axes++];
+        *axis = model->rank == 3 ? image[r] : line;
+        axis->length = model->rank == 3 ? model->shape[r] : model->dim;
+    }
+    parts->table.axes = parts->axes;
+    return VPSDE_OK;
+}
+
+static void add_text(struct vpsde_report_parts *parts, const char *name, const char *text)
+{
+    if (text) parts->facts[parts->n_facts++] = (vpsde_fact){.name = name, .text = text};
+}
+
+static void add_number(struct vpsde_report_parts *parts, const char *name, double number)
+{
+    parts->facts[parts->n_facts++] = (vpsde_fact){.name = name, .number = number};
+}
+
+/* param_NAME: a number, or the word of a choice. */
+static void add_params(struct vpsde_report_parts *parts, const vpsde_report *report)
+{
+    const vpsde_param *table = report->run->solver->params;
+    for (size_t p = 0; p < vpsde_param_count(table); p++) {
+        snprintf(parts->names[p], WORD, "param_%s", table[p].name);
+        for (char *c = parts->names[p]; *c; c++) *c = (char)(*c == '-' ? '_' : *c);
+        if (table[p].kind == VPSDE_PARAM_CHOICE) {
+            vpsde_param_format(parts->words[p], WORD, &table[p], report->param[p]);
+            add_text(parts, parts->names[p], parts->words[p]);
+        } else {
+            add_number(parts, parts->names[p], report->param[p]);
+        }
+    }
+}
+
+static vpsde_status set_facts(struct vpsde_report_parts *parts, const vpsde_report *report,
+                              const vpsde_fact *extra, size_t n_extra)
+{
+    const vpsde_sampling *run = report->run;
+    const vpsde_solver_type *solver = run->solver;
+    const bool exact = vpsde_process_get_spec(run->process)->terminal == VPSDE_TERMINAL_EXACT;
+    VPSDE_TRY(vpsde_alloc(&parts->facts, FACTS_MAX + n_extra, sizeof(*parts->facts)));
+    add_text(parts, "label", run->label ? run->label : solver->name);
+    add_text(parts, "solver", solver->name);
+    add_text(parts, "source", solver->source);
+    add_params(parts, report);
+    if (run->grid) {
+        add_text(parts, "grid", run->grid->type ? run->grid->type->name : "user");
+        add_number(parts, "steps", (double)run->grid->n_steps);
+        add_text(parts, "last_step", vpsde_last_step_name(run->grid->last_step));
+    }
+    if (solver->flags & VPSDE_SOLVER_ADAPTIVE) {
+        add_number(parts, "rtol", run->rtol);
+        add_number(parts, "atol", run->atol);
+    }
+    if (solver->ode_order > 0) add_number(parts, "ode_order", solver->ode_order);
+    if (solver->strong_order > 0) add_number(parts, "strong_order", solver->strong_order);
+    if (solver->weak_order > 0) add_number(parts, "weak_order", solver->weak_order);
+    add_text(parts, "terminal", run->init ? "given" : exact ? "exact" : "standard-normal");
+    add_text(parts, "coordinate", "t");
+    for (size_t f = 0; f < n_extra; f++) parts->facts[parts->n_facts++] = extra[f];
+    parts->table.facts = parts->facts;
+    parts->table.n_facts = parts->n_facts;
+    return VPSDE_OK;
+}
+
+static vpsde_status set_path(struct vpsde_report_parts *parts, const vpsde_sampling *run)
+{
+    VPSDE_TRY(vpsde_format(&parts->path, "/runs/%s", run->label ? run->label : run->solver->name));
+    for (char *c = parts->path; *c; c++) *c = (char)(*c == '-' ? '_' : *c);
+    parts->table.path = parts->path;
+    parts->table.first = run->first;
+    parts->table.count = run->count;
+    return VPSDE_OK;
+}
+
+static vpsde_status fill(struct vpsde_report_parts *parts, const vpsde_report *report,
+                         const vpsde_fact *extra, size_t n_extra)
+{
+    VPSDE_TRY(set_path(parts, report->run));
+    set_columns(parts, report);
+    VPSDE_TRY(set_axes(parts, report));
+    return set_facts(parts, report, extra, n_extra);
+}
+
+vpsde_status vpsde_table_create(struct vpsde_report_parts **out, const vpsde_report *report,
+                                const vpsde_fact *extra, size_t n_extra)
+{
+    *out = NULL;
+    struct vpsde_report_parts *parts;
+    VPSDE_TRY(vpsde_alloc(&parts, 1, sizeof(*parts)));
+    const vpsde_status status = fill(parts, report, extra, n_extra);
+    if (status != VPSDE_OK) {
+        vpsde_table_destroy(parts);
+        return status;
+    }
+    *out = parts;
+    return VPSDE_OK;
+}
+
+void vpsde_table_destroy(struct vpsde_report_parts *parts)
+{
+    if (!parts) return;
+    free(parts->path);
+    free(parts->values);
+    free(parts->facts);
+    free(parts);
+}
+
+const vpsde_table *vpsde_table_of(const struct vpsde_report_parts *parts) { return &parts->table; }

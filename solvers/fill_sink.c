@@ -1,0 +1,42 @@
+#include "solvers/fill_sink.h"
+
+#include <string.h>
+
+enum { FACTS_MAX = 16 };
+
+static vpsde_status fill_begin(void *self, const vpsde_table *table)
+{
+    vpsde_sink *inner = ((vpsde_fill_sink *)self)->inner;
+    return inner->begin(inner->self, table);
+}
+
+static vpsde_status fill_write(void *self, size_t first, size_t n, const void *const *data)
+{
+    vpsde_sink *inner = ((vpsde_fill_sink *)self)->inner;
+    return inner->write(inner->self, first, n, data);
+}
+
+static vpsde_status fill_end(void *self, const vpsde_fact *provenance, size_t n_facts)
+{
+    const vpsde_fill_sink *fill = self;
+    vpsde_fact facts[FACTS_MAX];
+    if (!fill->inner->end) return VPSDE_OK;
+    if (n_facts >= FACTS_MAX) {
+        return vpsde_fail(VPSDE_EINTERNAL, "%zu provenance facts, at most %d fit", n_facts + 1,
+                          FACTS_MAX);
+    }
+    memcpy(facts, provenance, n_facts * sizeof(*facts));
+    facts[n_facts] = (vpsde_fact){.name = "block_fill", .number = vpsde_batch_fill(fill->job)};
+    return fill->inner->end(fill->inner->self, facts, n_facts + 1);
+}
+
+vpsde_sink *vpsde_fill_sink_init(vpsde_fill_sink *fill, vpsde_sink *inner, vpsde_batch_job *job)
+{
+    *fill = (vpsde_fill_sink){
+        .sink = {.begin = fill_begin, .write = fill_write, .end = fill_end},
+        .inner = inner,
+        .job = job,
+    };
+    fill->sink.self = fill;
+    return inner ? &fill->sink : NULL;
+}

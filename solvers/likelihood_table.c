@@ -1,0 +1,252 @@
+#include "solvers/likelihood_table.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "core/mem.h"
+
+enum { N_COLUMNS = VPSDE_N_SCORES + 5, FACTS_MAX = 20 + VPSDE_PARAM_MAX, WORD = 48 };
+
+static const vpsde_column columns[N_COLUMNS] = {
+    [VPSDE_SCORE_LOGP] = {.name = "logp",
+                          .units = "nat",
+                          .description = "log p at t_min: prior_logp + delta_logp",
+                          .type = VPSDE_F64},
+    [VPSDE_SCORE_PRIOR] = {.name = "prior_logp",
+                           .units = "nat",
+                           .description = "log density of the terminal law at x(t_max)",
+                           .type = VPSDE_F64},
+    [VPSDE_SCORE_DELTA] = {.name = "delta_logp",
+                           .units = "nat",
+                           .description = "integral of the divergence along the flow",
+                           .type = VPSDE_F64},
+    [VPSDE_SCORE_BITS] = {.name = "bits_per_dim",
+                          .units = "1",
+                          .description = "-logp / (d log 2) plus the offset of the data's scale",
+                          .type = VPSDE_F64},
+    [VPSDE_SCORE_STDERR] = {.name = "trace_stderr",
+                            .units = "nat",
+                            .description = "standard error of delta_logp over the probes; 0 for an "
+                                           "exact trace, NaN for one probe",
+                            .type = VPSDE_F64},
+    {.name = "sample", .description = "global index of the row", .type = VPSDE_I64},
+    {.name = "nfe", .description = "model evaluations, rejected steps included", .type = VPSDE_I32},
+    {.name = "jvp", .description = "Jacobian-vector products", .type = VPSDE_I32},
+    {.name = "rejected", .description = "rejected steps", .type = VPSDE_I32},
+    {.name = "status",
+     .description = "how the row ended",
+     .type = VPSDE_U8,
+     .flag_meanings = "ok non_finite integration_failed"},
+};
+
+static double wall_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* ---- staging --------------------------------------------------------------------------------- */
+
+static vpsde_status fill_rows(vpsde_score_rows *rows, size_t capacity)
+{
+    for (size_t c = 0; c < VPSDE_N_SCORES; c++) {
+        VPSDE_TRY(vpsde_alloc(&rows->score[c], capacity, sizeof(double)));
+    }
+    VPSDE_TRY(vpsde_alloc(&rows->sample, capacity, sizeof(*rows->sample)));
+    VPSDE_TRY(vpsde_alloc(&rows->nfe, capacity, sizeof(*rows->nfe)));
+    VPSDE_TRY(vpsde_alloc(&rows->jvp, capacity, sizeof(*rows->jvp)));
+    VPSDE_TRY(vpsde_alloc(&rows->rejected, capacity, sizeof(*rows->rejected)));
+    return vpsde_alloc(&rows->status, capacity, sizeof(*rows->status));
+}
+
+vpsde_status vpsde_score_rows_create(vpsde_score_rows **out, size_t capacity)
+{
+    vpsde_score_rows *rows;
+    *out = NULL;
+    VPSDE_TRY(vpsde_alloc(&rows, 1, sizeof(*rows)));
+    const vpsde_status status = fill_rows(rows, capacity);
+    if (status != VPSDE_OK) {
+        vpsde_score_rows_destroy(rows);
+        return status;
+    }
+    *out = rows;
+    return VPSDE_OK;
+}
+
+void vpsde_score_rows_destroy(vpsde_score_rows *rows)
+{
+    if (!rows) return;
+    for (size_t c = 0; c < VPSDE_N_SCORES; c++) free(rows->score[c]);
+    free(rows->sample);
+    free(rows->nfe);
+    free(rows->jvp);
+    free(rows->rejected);
+    free(rows->status);
+    free(rows);
+}
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+typedef struct facts {
+    vpsde_fact fact[FACTS_MAX];
+    size_t n;
+    char names[VPSDE_PARAM_MAX][WORD], words[VPSDE_PARAM_MAX][WORD];
+} facts;
+
+static void add_text(facts *f, const char *name, const char *text)
+{
+    f->fact[f->n++] = (vpsde_fact){.name = name, .text = text};
+}
+
+static void add_number(facts *f, const char *name, double number)
+{
+    f->fact[f->n++] = (vpsde_fact){.name = name, .number = number};
+}
+
+static void add_params(facts *f, const vpsde_param *table, const double *param)
+{
+    for (size_t p = 0; p < vpsde_param_count(table); p++) {
+        snprintf(f->names[p], WORD, "param_%s", table[p].name);
+        if (table[p].kind == VPSDE_PARAM_CHOICE) {
+            vpsde_param_format(f->words[p], WORD, &table[p], param[p]);
+            add_text(f, f->names[p], f->words[p]);
+        } else {
+            add_number(f, f->names[p], param[p]);
+        }
+    }
+}
+
+static void collect_facts(facts *f, const vpsde_likelihood *run, const double *param)
+{
+    const vpsde_process_spec *spec = vpsde_process_get_spec(run->process);
+    const bool estimated = run->trace == VPSDE_TRACE_HUTCHINSON;
+    add_text(f, "label", run->label ? run->label : run->integrator->name);
+    add_text(f, "solver", run->integrator->name);
+    add_text(f, "source", run->integrator->source);
+    add_params(f, run->integrator->params, param);
+    add_number(f, "rtol", run->rtol);
+    add_number(f, "atol", run->atol);
+    add_number(f, "logp_atol", run->logp_atol > 0 ? run->logp_atol : run->atol);
+    add_text(f, "trace", estimated ? "hutchinson" : "exact");
+    if (estimated) {
+        add_number(f, "probes", (double)run->probes);
+        add_text(f, "distribution", run->probe == VPSDE_PROBE_GAUSSIAN ? "gaussian" : "rademacher");
+    }
+    add_number(f, "t_min", spec->t_min);
+    add_number(f, "t_max", vpsde_process_t_max(run->process));
+    add_text(f, "terminal", spec->terminal == VPSDE_TERMINAL_EXACT ? "exact" : "standard-normal");
+    add_number(f, "bits_offset", run->bits_offset);
+}
+
+static vpsde_status announce(const vpsde_score_report *report, const double *param)
+{
+    const vpsde_likelihood *run = report->run;
+    facts f = {.n = 0};
+    vpsde_column described[N_COLUMNS];
+    char *path;
+    collect_facts(&f, run, param);
+    for (size_t c = 0; c < N_COLUMNS; c++) {
+        described[c] = columns[c];
+        described[c].dims = "";
+        described[c].width = 1;
+        if (!described[c].units) described[c].units = "1";
+    }
+    VPSDE_TRY(
+        vpsde_format(&path, "/likelihood/%s", run->label ? run->label : run->integrator->name));
+    for (char *c = path; *c; c++) *c = (char)(*c == '-' ? '_' : *c);
+    const vpsde_table table = {
+        .path = path,
+        .first = run->first,
+        .count = run->count,
+        .columns = described,
+        .n_columns = N_COLUMNS,
+        .facts = f.fact,
+        .n_facts = f.n,
+    };
+    const vpsde_status status = report->sink->begin(report->sink->self, &table);
+    free(path);
+    return status;
+}
+
+vpsde_status vpsde_score_report_begin(vpsde_score_report *report, const vpsde_likelihood *run,
+                                      const double *param, vpsde_sink *sink)
+{
+    report->run = run;
+    report->sink = sink;
+    report->started = wall_seconds();
+    report->first_bad = UINT64_MAX;
+    return sink ? announce(report, param) : VPSDE_OK;
+}
+
+/* ---- delivery -------------------------------------------------------------------------------- */
+
+static void tally(vpsde_score_report *report, const vpsde_score_rows *rows, uint64_t first,
+                  size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        report->nfe += rows->nfe[i];
+        report->n_non_finite += rows->status[i] == VPSDE_ROW_NON_FINITE;
+        report->n_failed += rows->status[i] == VPSDE_ROW_INTEGRATION_FAILED;
+        if (rows->status[i] != VPSDE_ROW_OK && first + i < report->first_bad) {
+            report->first_bad = first + i;
+        }
+    }
+    report->done += n;
+}
+
+vpsde_status vpsde_score_report_write(vpsde_score_report *report, vpsde_score_rows *rows,
+                                      uint64_t first, size_t n)
+{
+    const vpsde_control *control = &report->run->control;
+    const void *data[N_COLUMNS];
+    size_t column = 0;
+    for (size_t i = 0; i < n; i++) {
+        rows->sample[i] = (int64_t)(first + i);
+        for (size_t c = 0; rows->status[i] != VPSDE_ROW_OK && c < VPSDE_N_SCORES; c++) {
+            rows->score[c][i] = (double)NAN;
+        }
+    }
+    for (size_t c = 0; c < VPSDE_N_SCORES; c++) data[column++] = rows->score[c];
+    data[column++] = rows->sample;
+    data[column++] = rows->nfe;
+    data[column++] = rows->jvp;
+    data[column++] = rows->rejected;
+    data[column++] = rows->status;
+    vpsde_status status = VPSDE_OK;
+    vpsde_lock_enter(report->lock);
+    if (report->sink) status = report->sink->write(report->sink->self, (size_t)first, n, data);
+    if (status == VPSDE_OK) {
+        tally(report, rows, first, n);
+        if (control->progress) {
+            control->progress(control->context, report->done, report->run->count);
+        }
+    }
+    vpsde_lock_leave(report->lock);
+    return status;
+}
+
+vpsde_status vpsde_score_report_end(vpsde_score_report *report, vpsde_status status,
+                                    size_t n_threads)
+{
+    if (status != VPSDE_OK) return status;
+    const double seconds = fmax(wall_seconds() - report->started, 1e-9);
+    const vpsde_fact rates[] = {
+        {.name = "wall_seconds", .number = seconds},
+        {.name = "rows_per_second", .number = (double)report->done / seconds},
+        {.name = "nfe_per_second", .number = report->nfe / seconds},
+        {.name = "threads", .number = (double)n_threads},
+    };
+    if (report->sink && report->sink->end) {
+        VPSDE_TRY(report->sink->end(report->sink->self, rates, sizeof(rates) / sizeof(rates[0])));
+    }
+    const size_t bad = report->n_non_finite + report->n_failed;
+    if (bad == 0) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EPARTIAL,
+                      "%zu of %zu rows failed: %zu became non-finite, %zu integrations failed "
+                      "(first: row %llu)",
+                      bad, report->run->count, report->n_non_finite, report->n_failed,
+                      (unsigned long long)report->first_bad);
+}

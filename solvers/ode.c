@@ -1,0 +1,117 @@
+/* What all integrators share: the ledger, the log, the clocks.
+ *
+ * In any clock s the probability-flow ODE is dx/ds = (dphi/ds) F, F = (eps - sigma x)/alpha, with
+ *     dphi/dt = beta alpha / (2 sigma),   dphi/dlambda = -alpha sigma
+ * from b = -2 log cos phi and lambda = -log tan phi. */
+#include "solvers/ode.h"
+
+#include <math.h>
+
+#include "core/vec.h"
+
+const vpsde_param vpsde_ode_params[] = {
+    [VPSDE_ODE_CLOCK] =
+        {.name = "clock",
+         .kind = VPSDE_PARAM_CHOICE,
+         .max = 2,
+         .choices = "phi|t|lambda",
+         .doc = "independent variable: phi = atan(sigma/alpha), t, or log(alpha/sigma)"},
+    [VPSDE_ODE_MAX_STEPS] = {.name = "max_steps",
+                             .kind = VPSDE_PARAM_INT,
+                             .value = 100000,
+                             .min = 1,
+                             .max = 1e9,
+                             .doc = "attempted steps after which a sample counts as failed"},
+    {.name = NULL},
+};
+
+/* Integrators creep up to a place where the right-hand side ends in about this many short steps. */
+enum { CREEP_STEPS = 64 };
+
+vpsde_status vpsde_ode_run(const vpsde_solver_type *type, vpsde_ode *ode)
+{
+    ode->n_rhs = ode->n_accepted = ode->n_rejected = ode->bad_step = 0;
+    ode->log_next = 0;
+    ode->non_finite = false;
+    ode->failed = VPSDE_OK;
+    if (!vec_is_finite(ode->dim, ode->y)) {
+        ode->non_finite = true;
+        return vpsde_ode_give_up(ode, ode->s_start, "the start is not finite");
+    }
+    if (ode->s_start == ode->s_end) return VPSDE_OK;
+    const vpsde_status status = type->integrate(ode);
+    if (ode->failed != VPSDE_OK) return ode->failed;
+    ode->non_finite = status != VPSDE_OK && ode->bad_step > 0 &&
+                      ode->n_accepted + 1 - ode->bad_step < CREEP_STEPS;
+    VPSDE_TRY(status);
+    if (vec_is_finite(ode->dim, ode->y)) return VPSDE_OK;
+    ode->non_finite = true;
+    return vpsde_ode_give_up(ode, ode->s_end, "the result is not finite");
+}
+
+static vpsde_status evaluate(vpsde_ode *ode, double s, const double *y, double *dy)
+{
+    if (!vec_is_finite(ode->dim, y)) return VPSDE_ENUMERIC;
+    ode->n_rhs++;
+    ode->failed = ode->rhs(ode, s, y, dy);
+    VPSDE_TRY(ode->failed);
+    return vec_is_finite(ode->dim, dy) ? VPSDE_OK : VPSDE_ENUMERIC;
+}
+
+vpsde_status vpsde_ode_eval(vpsde_ode *ode, double s, const double *y, double *dy)
+{
+    if (ode->failed != VPSDE_OK) return ode->failed;
+    const vpsde_status status = evaluate(ode, s, y, dy);
+    if (status != VPSDE_OK) ode->bad_step = ode->n_accepted + 1;
+    return status;
+}
+
+bool vpsde_ode_log_due(const vpsde_ode *ode, double s, double *at)
+{
+    if (ode->log_next == ode->n_log) return false;
+    *at = ode->log_s[ode->log_next];
+    return ode->s_end > ode->s_start ? *at <= s : *at >= s;
+}
+
+double *vpsde_ode_log_take(vpsde_ode *ode) { return ode->log_y + ode->log_next++ * ode->log_dim; }
+
+void vpsde_ode_log_hermite(vpsde_ode *ode, double s0, const double *y0, const double *f0, double s1,
+                           const double *y1, const double *f1)
+{
+    const double h = s1 - s0;
+    for (double at; vpsde_ode_log_due(ode, s1, &at);) {
+        const double u = (at - s0) / h, v = 1 - u;
+        vec_lin4(ode->log_dim, vpsde_ode_log_take(ode), v * v * (1 + 2 * u), y0,
+                 u * u * (1 + 2 * v), y1, h * u * v * v, f0, -h * u * u * v, f1);
+    }
+}
+
+vpsde_status vpsde_ode_give_up(const vpsde_ode *ode, double s, const char *why)
+{
+    return vpsde_fail(VPSDE_ENUMERIC,
+                      "integration from %g to %g stopped at %g after %llu steps: %s", ode->s_start,
+                      ode->s_end, s, (unsigned long long)ode->n_accepted, why);
+}
+
+static double phi_value(const vpsde_coef *c) { return c->phi; }
+static double phi_rate(const vpsde_coef *c)
+{
+    (void)c;
+    return 1;
+}
+static double t_value(const vpsde_coef *c) { return c->t; }
+static double t_rate(const vpsde_coef *c) { return 0.5 * c->beta * c->alpha / c->sigma; }
+static double lambda_value(const vpsde_coef *c) { return c->lambda; }
+static double lambda_rate(const vpsde_coef *c) { return -c->alpha * c->sigma; }
+
+static const vpsde_clock clocks[] = {
+    {.name = "phi", .value = phi_value, .at = vpsde_process_at_phi, .rate = phi_rate},
+    {.name = "t", .needs_noise = true, .value = t_value, .at = vpsde_process_at, .rate = t_rate},
+    {.name = "lambda",
+     .needs_noise = true,
+     .value = lambda_value,
+     .at = vpsde_process_at_lambda,
+     .rate = lambda_rate},
+};
+
+const vpsde_clock *vpsde_clock_at(size_t index) { return &clocks[index]; }

@@ -1,0 +1,163 @@
+"""bad_inputs.py VPSDE: each bad input gives one line, the right exit code, no output, no leak.
+
+Runs the command given (also the sanitized one: a leak or an error changes the exit code).
+"""
+import json, os, struct, subprocess, sys, tempfile
+
+vpsde = os.path.abspath(sys.argv[1])
+GOOD = """\
+seed: 7
+process: {schedule: vp-linear, beta_min: 0.1, beta_max: 20}
+model: {kind: gaussian-mixture, weights: [0.3, 0.7], means: [[-2, 0], [2, 1]], variances: [0.05, 0.1]}
+sampler: {solver: ddim, steps: 10, count: 4}
+"""
+DATA = GOOD + """\
+data: {path: %s}
+likelihood: {integrator: {solver: dopri5, rtol: 1.0e-5, atol: 1.0e-5}}
+"""
+NETWORK = """\
+model: {path: %s}
+sampler: {solver: ddim, steps: 10, count: 4}
+"""
+
+
+def npy(shape, payload, descr="<f8"):
+    header = repr({"descr": descr, "fortran_order": False, "shape": shape}).encode()
+    header += b" " * (-(len(header) + 11) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + payload
+
+
+def safetensors(header, payload=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + payload
+
+
+def tensor(offsets, shape=(1,), dtype="F32"):
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": list(offsets)}
+
+
+def config(text):
+    return "sample", text, {}
+
+
+def change(old, new):
+    assert old in GOOD
+    return config(GOOD.replace(old, new))
+
+
+def data(payload, name="data.npy"):
+    return "likelihood", DATA % name, {name: payload}
+
+
+def network(payload):
+    return "sample", NETWORK % "net.safetensors", {"net.safetensors": payload}
+
+
+nan = struct.pack("<d", float("nan"))
+CASES = [  # name, (verb, configuration, files), exit code, words of the message
+    ("malformed yaml", config("a: [1, 2\n"), 3, "conf.yaml:"),
+    ("not a mapping", config("- 1\n- 2\n"), 3, "conf.yaml:1:1"),
+    ("duplicate key", config(GOOD + "seed: 8\n"), 3, "seed"),
+    ("anchor", config("seed: &a 7\n"), 3, "conf.yaml:1"),
+    ("unknown key", change("steps: 10", "stepz: 10"), 3, "steps"),
+    ("unknown section", config(GOOD + "sampel: {a: 1}\n"), 3, "sampler"),
+    ("unknown solver", change("solver: ddim", "solver: ddimm"), 3, "did you mean ddim"),
+    ("unknown schedule", change("vp-linear", "vp-liner"), 3, "vp-linear"),
+    ("unknown model", change("gaussian-mixture", "gausian-mixture"), 3, "gaussian-mixture"),
+    ("unknown parameter", change("solver: ddim,", "solver: ddim, etta: 1,"), 3, "eta"),
+    ("nan", change("beta_min: 0.1", "beta_min: .nan"), 3, "beta_min"),
+    ("overflow", change("beta_max: 20", "beta_max: 1e999"), 3, "beta_max"),
+    ("half a number", change("beta_max: 20", "beta_max: 20x"), 3, "beta_max"),
+    ("negative seed", change("seed: 7", "seed: -1"), 3, "seed"),
+    ("zero steps", change("steps: 10", "steps: 0"), 3, "steps"),
+    ("no steps", change("steps: 10, ", ""), 3, "steps"),
+    ("no samples", change("count: 4", "count: 0"), 3, "count"),
+    ("beta >= 1", change("schedule: vp-linear, beta_min: 0.1, beta_max: 20", "schedule: table, betas: [0.1, 1.5]"), 3, "1.5"),
+    ("beta <= 0", change("schedule: vp-linear, beta_min: 0.1, beta_max: 20", "schedule: table, betas: [0.1, 0]"), 3, "beta"),
+    ("t_min past the end", change("beta_max: 20", "beta_max: 20, t_min: 1"), 3, "t_min"),
+    ("weights", change("[0.3, 0.7]", "[0.3, 0.6]"), 3, "weights"),
+    ("negative variance", change("[0.05, 0.1]", "[-0.05, 0.1]"), 3, "vari"),
+    ("ragged means", change("[[-2, 0], [2, 1]]", "[[-2, 0], [2]]"), 3, "means"),
+    ("adaptive without tolerance", change("solver: ddim, steps: 10", "solver: dopri5"), 3, "rtol"),
+    ("zero tolerance", change("solver: ddim, steps: 10", "solver: dopri5, rtol: 0, atol: 0"), 3, "rtol"),
+    ("labels twice", change("solver: ddim", "solver: [ddim, ddim]"), 3, "label"),
+    ("grid needs t_min", change("beta_max: 20", "beta_max: 20, t_min: 0"), 3, "t_min"),
+    ("user grid rises", change("steps: 10", "grid: user, times: [1, 0.1, 0.5]"), 3, "0.5"),
+    ("missing data", ("likelihood", DATA % "nowhere.npy", {}), 4, "nowhere.npy"),
+    ("data of another dimension", data(npy((2, 3), bytes(48))), 4, "3"),
+    ("data with nan", data(npy((1, 2), nan + nan)), 4, "row 0"),
+    ("truncated npy", data(npy((4, 2), bytes(40))), 4, "data.npy"),
+    ("npy header bomb", data(npy((1 << 60, 1 << 10), b"")), 4, "data.npy"),
+    ("not npy", data(b"hello world, this is text"), 4, "data.npy"),
+    ("truncated idx", data(struct.pack(">IIII", 0x803, 10, 28, 28) + bytes(100), "x-idx3-ubyte"), 4, "x-idx3-ubyte"),
+    ("idx of wrapped size", data(struct.pack(">IIII", 0x803, 1 << 31, 1 << 31, 1 << 31), "x-idx3-ubyte"), 4, "x-idx3-ubyte"),
+    ("bad gz", data(b"\x1f\x8b\x08\x00garbage garbage", "x-idx3-ubyte.gz"), 4, "x-idx3-ubyte.gz"),
+    ("missing checkpoint", ("sample", NETWORK % "none.safetensors", {}), 4, "none.safetensors"),
+    ("empty checkpoint", network(b""), 4, "net.safetensors"),
+    ("header past the end", network(struct.pack("<Q", 1 << 40) + b"{}"), 4, "net.safetensors"),
+    ("wrapped shape", network(safetensors({"a": tensor((0, 16), (4611686018427387905, 4))}, bytes(16))), 4, "a"),
+    ("overlap", network(safetensors({"a": tensor((0, 4)), "b": tensor((0, 4))}, bytes(4))), 4, "net.safetensors"),
+    ("hole", network(safetensors({"a": tensor((4, 8))}, bytes(8))), 4, "net.safetensors"),
+    ("duplicate tensor", network(safetensors(b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', bytes(4))), 4, "net.safetensors"),
+    ("deep header", network(safetensors(b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}")), 4, "net.safetensors"),
+    ("not our checkpoint", network(safetensors({"a": tensor((0, 4))}, bytes(4))), 4, "vpsde.kind"),
+    ("init of another dimension", ("sample", GOOD.replace("count: 4", "count: 4, init: data.npy"), {"data.npy": npy((4, 3), bytes(96))}), 4, "init"),
+    ("init too short", ("sample", GOOD.replace("count: 4", "count: 4, init: data.npy"), {"data.npy": npy((2, 2), bytes(32))}), 4, "init"),
+]
+
+USAGE = [  # arguments, exit code, words
+    ([], 2, "Usage"), (["sampel"], 2, "did you mean sample"), (["sample"], 2, "CONFIG"),
+    (["sample", "conf.yaml"], 2, "-o"), (["list", "solverz"], 2, "did you mean solvers"),
+    (["sample", "conf.yaml", "-o", "out.h5", "--threads", "-3"], 2, "--threads"),
+    (["sample", "conf.yaml", "-o", "out.h5", "--threads", "9999"], 3, "threads"),
+    (["sample", "nowhere.yaml", "-o", "out.h5"], 3, "nowhere.yaml"),
+    (["sample", "conf.yaml", "-o", "/nonexistent/out.h5"], 6, "/nonexistent"),
+    (["sample", "conf.yaml", "-o", "out.h5", "--set", "sampler.stepz=3"], 3, "steps"),
+]
+failures = 0
+
+
+def run(arguments, folder):
+    env = dict(os.environ, OMP_WAIT_POLICY="passive", ASAN_OPTIONS="detect_leaks=1:exitcode=99")
+    return subprocess.run([vpsde, *arguments], cwd=folder, capture_output=True, text=True, env=env, timeout=120)
+
+
+def check(name, result, code, words, folder, keep, one_line=True):
+    global failures
+    lines = result.stderr.strip().splitlines()
+    left = sorted(set(os.listdir(folder)) - set(keep))
+    problems = []
+    if result.returncode != code:
+        problems.append(f"exit {result.returncode}, expected {code}")
+    if one_line and (len(lines) != 1 or not lines[0].startswith("vpsde: ")):
+        problems.append("expected one line 'vpsde: ...'")
+    if words not in result.stderr:
+        problems.append(f"'{words}' is not in the message")
+    if left:
+        problems.append(f"left behind: {left}")
+    if problems:
+        failures += 1
+        print(f"{name}: {'; '.join(problems)}\n    {result.stderr.strip()[:2000]}")
+
+
+for name, (verb, text, files), code, words in CASES:
+    with tempfile.TemporaryDirectory() as folder:
+        files = dict(files, **{"conf.yaml": text.encode()})
+        for file, payload in files.items():
+            with open(os.path.join(folder, file), "wb") as f:
+                f.write(payload)
+        check(name, run([verb, "conf.yaml", "-o", "out.h5"], folder), code, words, folder, files)
+for arguments, code, words in USAGE:
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, "conf.yaml"), "w") as f:
+            f.write(GOOD)
+        check(" ".join(arguments), run(arguments, folder), code, words, folder, ["conf.yaml"], one_line=code != 2)
+with tempfile.TemporaryDirectory() as folder:  # an existing output is not overwritten without --force
+    with open(os.path.join(folder, "conf.yaml"), "w") as f:
+        f.write(GOOD)
+    good = run(["sample", "conf.yaml", "-o", "out.h5", "-q"], folder)
+    check("good", good, 0, "", folder, ["conf.yaml", "out.h5"], one_line=False)
+    check("exists", run(["sample", "conf.yaml", "-o", "out.h5"], folder), 7, "--force", folder, ["conf.yaml", "out.h5"])
+    check("force", run(["sample", "conf.yaml", "-o", "out.h5", "--force"], folder), 0, "", folder, ["conf.yaml", "out.h5"], one_line=False)
+print(f"{len(CASES) + len(USAGE) + 3} bad inputs, {failures} answered wrongly")
+sys.exit(failures != 0)

@@ -1,0 +1,419 @@
+/* What every registered solver promises, whatever it computes: the loops run over the registry, so a
+ * new solver is tested by being registered. */
+#include "tests/toy.h"
+
+enum { COUNT = 500, STEPS = 12, BLOCK_ROWS = 32 };
+
+typedef struct world {
+    vpsde_process *process;
+    vpsde_grid *grid;
+    toy model;
+} world;
+
+static int open_world(void **state)
+{
+    world *w = calloc(1, sizeof(*w));
+    toy_mixture(&w->model, 0, BLOCK_ROWS); /* a network: fixed shape, padded */
+    w->process = toy_process(VPSDE_TERMINAL_STANDARD_NORMAL);
+    w->grid = toy_grid(w->process, "uniform-lambda", STEPS, VPSDE_LAST_STOP);
+    *state = w;
+    return 0;
+}
+
+static int close_world(void **state)
+{
+    world *w = *state;
+    vpsde_grid_destroy(w->grid);
+    vpsde_process_destroy(w->process);
+    free(w);
+    return 0;
+}
+
+static vpsde_sampling run_of(const world *w, const vpsde_solver_type *solver)
+{
+    return (vpsde_sampling){.process = w->process,
+                            .model = &w->model.model,
+                            .solver = solver,
+                            .grid = w->grid,
+                            .rtol = 1e-5,
+                            .atol = 1e-5,
+                            .seed = 5,
+                            .count = COUNT,
+                            .n_threads = 1};
+}
+
+static bool adaptive(const vpsde_solver_type *solver)
+{
+    return solver->flags & VPSDE_SOLVER_ADAPTIVE;
+}
+
+static void sample(keep *out, const vpsde_sampling *run)
+{
+    keep_init(out);
+    assert_ok(vpsde_sample(run, &out->sink));
+    assert_true(keep_complete(out));
+    assert_int_equal(out->ended, 1);
+}
+
+static void assert_same(const keep *a, const keep *b, size_t first, size_t n, const char *solver)
+{
+    static const char *const columns[] = {"final", "nfe", "jvp", "rejected", "status"};
+    for (size_t c = 0; c < sizeof(columns) / sizeof(columns[0]); c++) {
+        if (keep_same(a, b, columns[c], first, n)) continue;
+        print_error("%s: column %s differs\n", solver, columns[c]);
+        fail();
+    }
+}
+
+static void tables_are_complete(void **state)
+{
+    (void)state;
+    for (size_t i = 0; vpsde_solver_at(i); i++) {
+        const vpsde_solver_type *s = vpsde_solver_at(i);
+        assert_ptr_equal(vpsde_solver_find(s->name), s);
+        assert_non_null(s->source);
+        assert_non_null(s->doc);
+        assert_true(adaptive(s) ? s->integrate != NULL : s->step != NULL && s->nfe_per_step > 0);
+        assert_true(vpsde_param_count(s->params) <= VPSDE_PARAM_MAX);
+        for (size_t p = 0; p < vpsde_param_count(s->params); p++) assert_non_null(s->params[p].doc);
+        if (s->flags & VPSDE_SOLVER_COMPAT) assert_non_null(strstr(s->name, "-compat"));
+    }
+    assert_null(vpsde_solver_find("no-such-solver"));
+}
+
+static void bits_do_not_depend_on_threads(void **state)
+{
+    world *w = *state;
+    static const size_t threads[] = {2, 3, 7};
+    for (size_t i = 0; vpsde_solver_at(i); i++) {
+        vpsde_sampling run = run_of(w, vpsde_solver_at(i));
+        keep one, many;
+        sample(&one, &run);
+        for (size_t t = 0; t < 3; t++) {
+            run.n_threads = threads[t];
+            sample(&many, &run);
+            assert_same(&one, &many, 0, COUNT, run.solver->name);
+            keep_free(&many);
+        }
+        keep_free(&one);
+    }
+    assert_int_equal(atomic_load(&w->model.odd), 0); /* always the full block */
+}
+
+static void a_sample_depends_on_its_index_alone(void **state)
+{
+    const world *w = *state;
+    for (size_t i = 0; vpsde_solver_at(i); i++) {
+        vpsde_sampling run = run_of(w, vpsde_solver_at(i));
+        keep all, head, middle;
+        sample(&all, &run);
+        run.count = 37;
+        sample(&head, &run);
+        assert_same(&head, &all, 0, 37, run.solver->name);
+        run.first = 100;
+        run.count = 50;
+        sample(&middle, &run);
+        assert_same(&middle, &all, 100, 50, run.solver->name);
+        keep_free(&all);
+        keep_free(&head);
+        keep_free(&middle);
+    }
+}
+
+static void closed_forms_give_the_same_bits_as_networks(void **state)
+{
+    const world *w = *state;
+    toy direct;
+    toy_mixture(&direct, VPSDE_MODEL_ANALYTIC, 0);
+    for (size_t i = 0; vpsde_solver_at(i); i++) {
+        vpsde_sampling run = run_of(w, vpsde_solver_at(i));
+        keep a, b;
+        sample(&a, &run);
+        run.model = &direct.model;
+        sample(&b, &run);
+        assert_same(&a, &b, 0, COUNT, run.solver->name);
+        keep_free(&a);
+        keep_free(&b);
+    }
+}
+
+static void logging_changes_no_bit(void **state)
+{
+    const world *w = *state;
+    const double times[] = {0.9, 0.2};
+    const vpsde_log logs[] = {
+        {.n_times = SIZE_MAX, .fields = VPSDE_LOG_X, .dtype = VPSDE_F64},
+        {.n_times = 5,
+         .fields = VPSDE_LOG_X | VPSDE_LOG_EPS | VPSDE_LOG_X0 | VPSDE_LOG_NOISE,
+         .dtype = VPSDE_F32},
+        {.n_times = 2, .times = times, .fields = VPSDE_LOG_X0, .dtype = VPSDE_F32},
+    };
+    for (size_t i = 0; vpsde_solver_at(i); i++) {
+        vpsde_sampling run = run_of(w, vpsde_solver_at(i));
+        keep plain, logged;
+        sample(&plain, &run);
+        for (size_t l = 0; l < sizeof(logs) / sizeof(logs[0]); l++) {
+            run.log = logs[l];
+            sample(&logged, &run);
+            assert_same(&plain, &logged, 0, COUNT, run.solver->name);
+            if (l == 0) {
+                const double *x = keep_column(&logged, "x"), *end = keep_column(&logged, "final");
+                for (size_t s = 0; s < COUNT; s++) {
+                    const double *last = x + (s * (STEPS + 1) + STEPS) * 2;
+                    for (size_t j = 0; j < 2; j++) assert_close(last[j], end[s * 2 + j], 0);
+                }
+            }
+            keep_free(&logged);
+        }
+        keep_free(&plain);
+    }
+}
+
+static void the_log_holds_what_it_says(void **state)
+{
+    const world *w = *state;
+    vpsde_sampling run = run_of(w, vpsde_solver_find("reverse-diffusion"));
+    keep k;
+    run.first = 40;
+    run.count = 60;
+    run.log = (vpsde_log){.n_times = SIZE_MAX,
+                          .fields = VPSDE_LOG_X | VPSDE_LOG_EPS | VPSDE_LOG_X0 | VPSDE_LOG_NOISE,
+                          .dtype = VPSDE_F64};
+    sample(&k, &run);
+    const double *x = keep_column(&k, "x"), *eps = keep_column(&k, "eps");
+    const double *x0 = keep_column(&k, "x0"), *z = keep_column(&k, "noise");
+    for (size_t s = 0; s < run.count; s++) {
+        for (size_t m = 0; m < STEPS; m++) {
+            const vpsde_coef *c = &w->grid->node[m];
+            const double B = -expm1(c[1].b - c->b);
+            const size_t at = (s * (STEPS + 1) + m) * 2;
+            double expected[2];
+            toy_row(&w->model, c, 2, x + at, expected);
+            for (size_t e = at; e < at + 2; e++) {
+                assert_close(eps[e], expected[e - at], 0);
+                assert_close(x0[e], (x[e] - c->sigma * eps[e]) / c->alpha, 1e-12 / c->alpha);
+                const double next =
+                    (2 - sqrt(1 - B)) * x[e] - B / c->sigma * eps[e] + sqrt(B) * z[e];
+                assert_close(x[e + 2], next, 1e-13);
+            }
+        }
+        assert_true(isnan(z[(s * (STEPS + 1) + STEPS) * 2]));
+        assert_int_equal(((const int32_t *)keep_column(&k, "nfe_log"))[s], STEPS + 1);
+    }
+    keep_free(&k);
+}
+
+static void the_ledger_adds_up(void **state)
+{
+    const world *w = *state;
+    for (size_t i = 0; vpsde_solver_at(i); i++) {
+        const vpsde_sampling run = run_of(w, vpsde_solver_at(i));
+        keep k;
+        if (adaptive(run.solver)) continue;
+        sample(&k, &run);
+        for (size_t s = 0; s < COUNT; s++) {
+            assert_int_equal(((const int32_t *)keep_column(&k, "nfe"))[s],
+                             STEPS * run.solver->nfe_per_step);
+            assert_int_equal(((const int32_t *)keep_column(&k, "nfe_log"))[s], 0);
+        }
+        keep_free(&k);
+    }
+}
+
+/* Sample 17 starts where the model gives NaN: it alone is flagged and NaN. */
+static void a_bad_sample_stays_alone(void **state)
+{
+    world *w = *state;
+    static double init[COUNT * 2];
+    vpsde_normals(init, 5, VPSDE_NOISE_TEST, 0, COUNT, 0, 2);
+    for (size_t i = 0; vpsde_solver_at(i); i++) {
+        vpsde_sampling run = run_of(w, vpsde_solver_at(i));
+        keep good, bad;
+        run.init = init;
+        sample(&good, &run);
+        const double saved = init[17 * 2];
+        init[17 * 2] = 1e9;
+        w->model.poison = 1e6;
+        keep_init(&bad);
+        assert_fails(vpsde_sample(&run, &bad.sink), VPSDE_EPARTIAL, "(first: sample 17)");
+        w->model.poison = 0;
+        init[17 * 2] = saved;
+        assert_non_null(strstr(vpsde_last_error(), "1 of 500 samples"));
+        assert_true(keep_complete(&bad));
+        assert_same(&bad, &good, 0, 17, run.solver->name);
+        assert_same(&bad, &good, 18, COUNT - 18, run.solver->name);
+        const uint8_t *status = keep_column(&bad, "status");
+        const double *final = keep_column(&bad, "final");
+        assert_int_not_equal(status[17], 0);
+        if (!adaptive(run.solver)) assert_int_equal(status[17], 1);
+        assert_true(isnan(final[17 * 2]) && isnan(final[17 * 2 + 1]));
+        keep_free(&good);
+        keep_free(&bad);
+    }
+}
+
+static void a_failing_model_stops_the_run(void **state)
+{
+    world *w = *state;
+    for (size_t i = 0; vpsde_solver_at(i); i++) {
+        vpsde_sampling run = run_of(w, vpsde_solver_at(i));
+        run.n_threads = 2;
+        atomic_store(&w->model.calls, 0);
+        w->model.fail_after = 7;
+        assert_fails(vpsde_sample(&run, NULL), VPSDE_EIO, "told to fail");
+        w->model.fail_after = 0;
+    }
+}
+
+static void stop_at_three(void *context, size_t done, size_t total)
+{
+    (void)total;
+    if (done >= 3 * BLOCK_ROWS) *(volatile int *)context = 1;
+}
+
+static void a_run_stops_on_request(void **state)
+{
+    const world *w = *state;
+    for (size_t i = 0; vpsde_solver_at(i); i++) {
+        volatile int stop = 0;
+        vpsde_sampling run = run_of(w, vpsde_solver_at(i));
+        keep k;
+        run.control =
+            (vpsde_control){.context = (void *)&stop, .progress = stop_at_three, .stop = &stop};
+        keep_init(&k);
+        assert_fails(vpsde_sample(&run, &k.sink), VPSDE_ESTOPPED, "stopped");
+        assert_false(keep_complete(&k));
+        keep_free(&k);
+    }
+}
+
+static void bad_requests_are_refused(void **state)
+{
+    const world *w = *state;
+    const int32_t classes[2] = {0, 0};
+    const double eta[] = {2};
+    double x[4];
+    vpsde_sampling run = run_of(w, vpsde_solver_find("ddim")), bad;
+    run.count = 2;
+    bad = run, bad.count = 0;
+    assert_fails(vpsde_sample_array(&bad, x), VPSDE_EINVAL, "count: must be 1 or more");
+    bad = run, bad.first = SIZE_MAX - 1;
+    assert_fails(vpsde_sample_array(&bad, x), VPSDE_EINVAL, "2^48");
+    bad = run, bad.grid = NULL;
+    assert_fails(vpsde_sample_array(&bad, x), VPSDE_EINVAL, "ddim takes fixed steps");
+    bad = run, bad.model = NULL;
+    assert_fails(vpsde_sample_array(&bad, x), VPSDE_EINVAL, "model is not set");
+    bad = run, bad.param = eta;
+    assert_fails(vpsde_sample_array(&bad, x), VPSDE_EINVAL, "ddim: eta");
+    bad = run, bad.classes = classes;
+    assert_fails(vpsde_sample_array(&bad, x), VPSDE_EINVAL, "class of sample 0");
+    bad = run, bad.log.dtype = VPSDE_I32;
+    assert_fails(vpsde_sample_array(&bad, x), VPSDE_EINVAL, "log.dtype");
+    bad = run, bad.n_threads = 100000;
+    assert_fails(vpsde_sample_array(&bad, x), VPSDE_EINVAL, "threads");
+    vpsde_process *exact = toy_process(VPSDE_TERMINAL_EXACT);
+    bad = run, bad.process = exact;
+    assert_fails(vpsde_sample_array(&bad, x), VPSDE_EINVAL,
+                 "terminal: exact needs a model that draws");
+    vpsde_process_destroy(exact);
+}
+
+/* ---- laws ---------------------------------------------------------------------------------- */
+
+enum { LAW_COUNT = 20000, LAW_STEPS = 500 };
+
+/* Central moments of the mixture at c: mean, covariance and the variance of (x_i - m_i)(x_j - m_j). */
+static void moments(const toy *m, const vpsde_coef *c, double mean[2], double cov[2][2],
+                    double spread[2][2])
+{
+    for (size_t j = 0; j < 2; j++) {
+        mean[j] = 0;
+        for (size_t k = 0; k < 2; k++) mean[j] += m->weight[k] * c->alpha * m->mean[k][j];
+    }
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t j = 0; j < 2; j++) {
+            double second = 0, fourth = 0;
+            for (size_t k = 0; k < 2; k++) {
+                const double v = c->alpha * c->alpha * m->variance[k] + c->sigma * c->sigma;
+                const double p = c->alpha * m->mean[k][i] - mean[i];
+                const double q = c->alpha * m->mean[k][j] - mean[j];
+                second += m->weight[k] * (p * q + (i == j ? v : 0));
+                fourth += m->weight[k] * (i == j ? p * p * p * p + 6 * p * p * v + 3 * v * v
+                                                 : (p * p + v) * (q * q + v));
+            }
+            cov[i][j] = second;
+            spread[i][j] = fourth - second * second;
+        }
+    }
+}
+
+/* The means and covariances of 20,000 samples lie within 6 standard errors of the truth plus the
+ * bias a step of this size may leave: 1 % of the scale for order 1 at 500 steps, and snr^2 = 2.6 %
+ * of the variance for a Langevin corrector. */
+static void samples_follow_the_law(void **state)
+{
+    (void)state;
+    static double x[LAW_COUNT * 2];
+    toy m;
+    toy_mixture(&m, VPSDE_MODEL_ANALYTIC | VPSDE_MODEL_DRAW, 0);
+    vpsde_process *process = toy_process(VPSDE_TERMINAL_EXACT);
+    vpsde_grid *grid = toy_grid(process, "uniform-lambda", LAW_STEPS, VPSDE_LAST_STOP);
+    double mean[2], cov[2][2], spread[2][2];
+    moments(&m, &grid->node[LAW_STEPS], mean, cov, spread);
+    for (size_t s = 0; vpsde_solver_at(s); s++) {
+        const vpsde_solver_type *solver = vpsde_solver_at(s);
+        if (adaptive(solver) || solver->flags & VPSDE_SOLVER_COMPAT) continue;
+        const vpsde_sampling run = {.process = process,
+                                    .model = &m.model,
+                                    .solver = solver,
+                                    .grid = grid,
+                                    .seed = 2024,
+                                    .count = LAW_COUNT,
+                                    .n_threads = 2};
+        assert_ok(vpsde_sample_array(&run, x));
+        double got[2] = {0}, second[2][2] = {{0}}, worst = 0;
+        for (size_t e = 0; e < LAW_COUNT * 2; e++) got[e % 2] += x[e] / LAW_COUNT;
+        for (size_t e = 0; e < LAW_COUNT; e++) {
+            for (size_t i = 0; i < 2; i++) {
+                for (size_t j = 0; j < 2; j++) {
+                    second[i][j] += (x[e * 2 + i] - mean[i]) * (x[e * 2 + j] - mean[j]) / LAW_COUNT;
+                }
+            }
+        }
+        const double bias = 0.01 + (solver->prepare ? 0.026 : 0);
+        for (size_t i = 0; i < 2; i++) {
+            const double sd = sqrt(cov[i][i]), se = sd / sqrt(LAW_COUNT);
+            assert_close(got[i], mean[i], 6 * se + bias * sd);
+            worst = fmax(worst, fabs(got[i] - mean[i]) / se);
+            for (size_t j = 0; j < 2; j++) {
+                const double se2 = sqrt(spread[i][j] / LAW_COUNT);
+                assert_close(second[i][j], cov[i][j], 6 * se2 + bias * sqrt(cov[i][i] * cov[j][j]));
+                worst = fmax(worst, fabs(second[i][j] - cov[i][j]) / se2);
+            }
+        }
+        print_message("%s: worst moment %.1f standard errors off\n", solver->name, worst);
+    }
+    vpsde_grid_destroy(grid);
+    vpsde_process_destroy(process);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tables_are_complete),
+        cmocka_unit_test_setup_teardown(bits_do_not_depend_on_threads, open_world, close_world),
+        cmocka_unit_test_setup_teardown(a_sample_depends_on_its_index_alone, open_world,
+                                        close_world),
+        cmocka_unit_test_setup_teardown(closed_forms_give_the_same_bits_as_networks, open_world,
+                                        close_world),
+        cmocka_unit_test_setup_teardown(logging_changes_no_bit, open_world, close_world),
+        cmocka_unit_test_setup_teardown(the_log_holds_what_it_says, open_world, close_world),
+        cmocka_unit_test_setup_teardown(the_ledger_adds_up, open_world, close_world),
+        cmocka_unit_test_setup_teardown(a_bad_sample_stays_alone, open_world, close_world),
+        cmocka_unit_test_setup_teardown(a_failing_model_stops_the_run, open_world, close_world),
+        cmocka_unit_test_setup_teardown(a_run_stops_on_request, open_world, close_world),
+        cmocka_unit_test_setup_teardown(bad_requests_are_refused, open_world, close_world),
+        cmocka_unit_test(samples_follow_the_law),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
