@@ -62,7 +62,7 @@ static vpsde_status inflate_source(vpsde_source *source, size_t total)
 static vpsde_status read_array(vpsde_data *data, vpsde_source *source, vpsde_layout_fn read_layout)
 {
     vpsde_layout layout = {.axes = 0};
-    size_t total;
+    size_t total = 0;
     VPSDE_TRY(read_layout(&layout, source->head, source->head_size, source->path));
     VPSDE_TRY(vpsde_data_set_axes(data, layout.axes, layout.dims));
     VPSDE_TRY(total_bytes(&total, data, &layout, source->path));

@@ -224,7 +224,7 @@ static vpsde_status read_shape(vpsde_h5_input *input)
 static vpsde_status open_all(vpsde_h5_input *input, const char *path, const char *dataset)
 {
     struct vpsde_h5_handles *h = input->handles;
-    size_t file_size, file_bytes, bytes;
+    size_t file_size = 0, file_bytes, bytes;
     VPSDE_TRY(vpsde_strdup(&h->path, path));
     VPSDE_TRY(vpsde_strdup(&h->name, dataset));
     VPSDE_TRY(vpsde_h5_start());

@@ -17,8 +17,8 @@ typedef struct vpsde_tensor {
     const char *name;
     const char *dtype; /* "F32", "F64", "F16", "BF16", "I64", ... */
     size_t rank, dims[VPSDE_TENSOR_RANK_MAX];
-    size_t count;      /* elements */
-    const void *data;  /* raw little-endian; aligned to 8 bytes or not */
+    size_t count;     /* elements */
+    const void *data; /* raw little-endian; aligned to 8 bytes or not */
 } vpsde_tensor;
 
 /* Reads a whole file (pread, never mmap). EDATA names tensor and byte, or why it cannot be read. */
@@ -27,7 +27,8 @@ void vpsde_safetensors_close(vpsde_safetensors *file);
 size_t vpsde_safetensors_count(const vpsde_safetensors *file);
 const vpsde_tensor *vpsde_safetensors_at(const vpsde_safetensors *file, size_t index);
 const vpsde_tensor *vpsde_safetensors_find(const vpsde_safetensors *file, const char *name);
-const char *vpsde_safetensors_metadata(const vpsde_safetensors *file, const char *key); /* or NULL */
+const char *vpsde_safetensors_metadata(const vpsde_safetensors *file,
+                                       const char *key); /* or NULL */
 const char *vpsde_safetensors_path(const vpsde_safetensors *file);
 /* Hex SHA-256 of the file's bytes; borrowed. */
 const char *vpsde_safetensors_sha256(const vpsde_safetensors *file);

@@ -8,10 +8,11 @@ enum { MESSAGE_SIZE = 1024 };
 
 static _Thread_local char message[MESSAGE_SIZE];
 
+/* One line, and nothing in it that a terminal would obey: names in messages come from files. */
 static void flatten(char *text)
 {
     for (; *text; text++) {
-        if (*text == '\n' || *text == '\r') *text = ' ';
+        if ((unsigned char)*text < ' ' || *text == 0x7f) *text = ' ';
     }
 }
 

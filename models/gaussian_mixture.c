@@ -9,7 +9,6 @@
  * from one eigendecomposition: O(n d^2) a row, O(n d) where all covariances are diagonal. */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/mem.h"
 #include "core/vec.h"
@@ -19,6 +18,8 @@
 /* Where draws take their numbers: the last nodes of a purpose, which no step reaches. */
 #define NODE_NORMALS   UINT32_C(0xFFFFFFFE)
 #define NODE_COMPONENT UINT32_C(0xFFFFFFFF)
+
+enum { SHORT = 16 }; /* rows below it are not worth a call of vec_dot */
 
 static const double log_two_pi = 1.83787706640934548356;
 
@@ -78,115 +79,147 @@ static void set_time(scratch *w, const mixture *m, const vpsde_coef *c)
     w->sigma = c->sigma;
 }
 
+#define INLINE static inline __attribute__((always_inline))
+
 static const double *basis_of(const mixture *m, size_t k)
 {
     return m->rotation[k] == MIXTURE_UNROTATED ? NULL : m->basis + m->rotation[k] * m->d * m->d;
 }
 
-/* out = U^T x */
-static void to_basis(size_t d, double *out, const double *basis, const double *x)
+/* The functions below take d beside the mixture, so that a constant reaches their loops. */
+INLINE double dot(size_t d, const double *x, const double *y)
 {
-    for (size_t j = 0; j < d; j++) out[j] = vec_dot(d, basis + j * d, x);
+    if (d >= SHORT) return vec_dot(d, x, y);
+    double sum = 0;
+    for (size_t j = 0; j < d; j++) sum += x[j] * y[j];
+    return sum;
+}
+
+/* out = U^T x */
+INLINE void to_basis(size_t d, double *out, const double *basis, const double *x)
+{
+    for (size_t j = 0; j < d; j++) out[j] = dot(d, basis + j * d, x);
 }
 
 /* out += factor U x */
-static void add_from_basis(size_t d, double *out, double factor, const double *basis,
+INLINE void add_from_basis(size_t d, double *restrict out, double factor, const double *basis,
                            const double *x)
 {
-    for (size_t j = 0; j < d; j++) vec_lin2(d, out, 1, out, factor * x[j], basis + j * d);
+    for (size_t j = 0; j < d; j++) {
+        const double a = factor * x[j];
+        for (size_t l = 0; l < d; l++) out[l] += a * basis[j * d + l];
+    }
 }
 
 /* Responsibilities, and s_k in its own eigenbasis; returns log p_t(x). */
-static double responsibilities(scratch *w, const mixture *m, const double *x)
+INLINE double responsibilities(scratch *w, const mixture *m, size_t d, const double *x)
 {
-    const size_t d = m->d;
+    double *restrict residual = w->residual, *row = w->row;
+    const double alpha = w->alpha;
     double top = -INFINITY, sum = 0;
     for (size_t k = 0; k < m->n; k++) {
         const double *mean = m->mean + k * d, *basis = basis_of(m, k);
         const double *inverse = w->inverse + m->spectrum[k] * d;
-        double *s_k = w->s_k + k * d, *y = basis ? w->row : w->residual;
-        for (size_t j = 0; j < d; j++) w->residual[j] = x[j] - w->alpha * mean[j];
-        if (basis) to_basis(d, y, basis, w->residual);
+        double *restrict s_k = w->s_k + k * d;
+        const double *y = basis ? row : residual;
+        for (size_t j = 0; j < d; j++) residual[j] = x[j] - alpha * mean[j];
+        if (basis) to_basis(d, row, basis, residual);
         for (size_t j = 0; j < d; j++) s_k[j] = -inverse[j] * y[j];
-        w->g[k] = m->log_weight[k] + 0.5 * (vec_dot(d, y, s_k) - w->log_det[m->spectrum[k]]);
+        w->g[k] = m->log_weight[k] + 0.5 * (dot(d, y, s_k) - w->log_det[m->spectrum[k]]);
         if (w->g[k] > top) top = w->g[k];
     }
     for (size_t k = 0; k < m->n; k++) {
         w->g[k] = exp(w->g[k] - top);
         sum += w->g[k];
     }
-    for (size_t k = 0; k < m->n; k++) w->g[k] /= sum;
+    const double share = 1 / sum;
+    for (size_t k = 0; k < m->n; k++) w->g[k] *= share;
     return top + log(sum) - 0.5 * (double)d * log_two_pi;
 }
 
 /* w->s, after responsibilities; turns s_k out of its eigenbasis. */
-static void score(scratch *w, const mixture *m)
+INLINE void score(scratch *w, const mixture *m, size_t d)
 {
-    const size_t d = m->d;
-    memset(w->s, 0, d * sizeof(*w->s));
+    double *restrict s = w->s, *restrict row = w->row;
+    for (size_t j = 0; j < d; j++) s[j] = 0;
     for (size_t k = 0; k < m->n; k++) {
-        const double *basis = basis_of(m, k);
+        const double *basis = basis_of(m, k), g = w->g[k];
         double *s_k = w->s_k + k * d;
-        if (w->g[k] == 0) continue;
+        if (g == 0) continue;
         if (basis) {
-            memset(w->row, 0, d * sizeof(*w->row));
-            add_from_basis(d, w->row, 1, basis, s_k);
-            memcpy(s_k, w->row, d * sizeof(*s_k));
+            for (size_t j = 0; j < d; j++) row[j] = 0;
+            add_from_basis(d, row, 1, basis, s_k);
+            for (size_t j = 0; j < d; j++) s_k[j] = row[j];
         }
-        for (size_t j = 0; j < d; j++) w->s[j] += w->g[k] * s_k[j];
+        for (size_t j = 0; j < d; j++) s[j] += g * s_k[j];
     }
 }
 
 /* div s, after score. */
-static double divergence(const scratch *w, const mixture *m)
+INLINE double divergence(const scratch *w, const mixture *m, size_t d)
 {
-    double div = 0;
+    double *restrict row = w->row, div = 0;
     for (size_t k = 0; k < m->n; k++) {
-        const double *s_k = w->s_k + k * m->d;
+        const double *s_k = w->s_k + k * d;
         if (w->g[k] == 0) continue;
-        for (size_t j = 0; j < m->d; j++) w->row[j] = s_k[j] - w->s[j];
-        div += w->g[k] * (vec_dot(m->d, w->row, w->row) - w->trace[m->spectrum[k]]);
+        for (size_t j = 0; j < d; j++) row[j] = s_k[j] - w->s[j];
+        div += w->g[k] * (dot(d, row, row) - w->trace[m->spectrum[k]]);
     }
     return div;
 }
 
 /* out = Hess log p_t v, after score. */
-static void hessian_product(const scratch *w, const mixture *m, double *out, const double *v)
+INLINE void hessian_product(const scratch *w, const mixture *m, size_t d, double *restrict out,
+                            const double *v)
 {
-    const size_t d = m->d;
-    memset(out, 0, d * sizeof(*out));
+    double *restrict row = w->row;
+    for (size_t j = 0; j < d; j++) out[j] = 0;
     for (size_t k = 0; k < m->n; k++) {
         const double *s_k = w->s_k + k * d, *basis = basis_of(m, k), g = w->g[k];
         const double *inverse = w->inverse + m->spectrum[k] * d;
         if (g == 0) continue;
-        for (size_t j = 0; j < d; j++) w->row[j] = s_k[j] - w->s[j];
-        vec_lin2(d, out, 1, out, g * vec_dot(d, w->row, v), w->row);
+        for (size_t j = 0; j < d; j++) row[j] = s_k[j] - w->s[j];
+        const double along = g * dot(d, row, v);
+        for (size_t j = 0; j < d; j++) out[j] += along * row[j];
         if (basis) {
-            to_basis(d, w->row, basis, v);
-            for (size_t j = 0; j < d; j++) w->row[j] *= inverse[j];
-            add_from_basis(d, out, -g, basis, w->row);
+            to_basis(d, row, basis, v);
+            for (size_t j = 0; j < d; j++) row[j] *= inverse[j];
+            add_from_basis(d, out, -g, basis, row);
         } else {
             for (size_t j = 0; j < d; j++) out[j] -= g * inverse[j] * v[j];
         }
     }
 }
 
-static vpsde_status eval(const vpsde_model *model, void *ws, const vpsde_eval *e)
+INLINE void each_row(scratch *w, const mixture *m, size_t d, const vpsde_eval *e)
 {
-    const mixture *m = model->impl;
-    const size_t d = m->d;
-    scratch *w = ws;
     for (size_t i = 0; i < e->n; i++) {
+        double *restrict eps = e->eps + i * d;
         set_time(w, m, &e->coef[i * e->coef_stride]);
-        responsibilities(w, m, e->x + i * d);
-        score(w, m);
-        vec_scale(d, e->eps + i * d, -w->sigma, w->s);
-        if (e->div) e->div[i] = -w->sigma * divergence(w, m);
+        responsibilities(w, m, d, e->x + i * d);
+        score(w, m, d);
+        for (size_t j = 0; j < d; j++) eps[j] = -w->sigma * w->s[j];
+        if (e->div) e->div[i] = -w->sigma * divergence(w, m, d);
         for (size_t q = i * e->k; q < (i + 1) * e->k; q++) {
-            hessian_product(w, m, e->deps + q * d, e->dx + q * d);
-            vec_scale(d, e->deps + q * d, -w->sigma, e->deps + q * d);
+            double *restrict deps = e->deps + q * d;
+            hessian_product(w, m, d, deps, e->dx + q * d);
+            for (size_t j = 0; j < d; j++) deps[j] *= -w->sigma;
         }
     }
+}
+
+VPSDE_VECTOR static void rows(scratch *w, const mixture *m, const vpsde_eval *e)
+{
+    if (m->d == 2) {
+        each_row(w, m, 2, e);
+    } else {
+        each_row(w, m, m->d, e);
+    }
+}
+
+static vpsde_status eval(const vpsde_model *model, void *ws, const vpsde_eval *e)
+{
+    rows(ws, model->impl, e);
     return VPSDE_OK;
 }
 
@@ -197,7 +230,7 @@ static vpsde_status log_p(const vpsde_model *model, size_t n, const vpsde_coef *
     scratch *w;
     VPSDE_TRY(scratch_create(&w, m));
     set_time(w, m, c);
-    for (size_t i = 0; i < n; i++) logp[i] = responsibilities(w, m, x + i * m->d);
+    for (size_t i = 0; i < n; i++) logp[i] = responsibilities(w, m, m->d, x + i * m->d);
     free(w);
     return VPSDE_OK;
 }

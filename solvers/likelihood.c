@@ -5,8 +5,8 @@
  * estimator v^T J v (Hutchinson 1990; Grathwohl et al. 2019, arXiv:1810.01367) with one set of
  * probes a row, fixed over the solve.
  *
- * One integration a row of y = (x, l): one l for an exact trace, else one l a probe. The known part
- * -sigma d of the divergence is never estimated. */
+ * One integration a row of y = (x, l): one l for an exact trace, else one l a probe. A probe sees all
+ * of F, -sigma v^T v included: where the data are nearly Gaussian the two parts cancel. */
 #include <vpsde/likelihood.h>
 
 #include <math.h>
@@ -37,9 +37,17 @@ typedef struct flow {
 
 /* ---- right-hand side ------------------------------------------------------------------------- */
 
+static bool estimated(const flow *f) { return f->run->trace == VPSDE_TRACE_HUTCHINSON; }
+
+/* lane->own: the probes, padded with zeros to whole calls, then v^T v of each. */
 static const double *directions(const flow *f, const vpsde_lane *lane)
 {
     return f->unit ? f->unit : lane->own;
+}
+
+static double *squares(const flow *f, const vpsde_lane *lane)
+{
+    return lane->own + f->n_calls * f->chunk * f->d;
 }
 
 /* Adds what one call says about the trace: to the single l, or to each probe's. */
@@ -70,7 +78,9 @@ static vpsde_status rhs(vpsde_ode *ode, double s, const double *y, double *dy)
         add_trace(f, lane, q * f->chunk, dl);
     }
     if (f->closed) dl[0] = lane->div;
-    for (size_t m = 0; m < f->n_logp; m++) dl[m] = rate * (dl[m] - c.sigma * (double)d);
+    for (size_t m = 0; m < f->n_logp; m++) {
+        dl[m] = rate * (dl[m] - c.sigma * (estimated(f) ? squares(f, lane)[m] : (double)d));
+    }
     return VPSDE_OK;
 }
 
@@ -86,6 +96,7 @@ static void draw_probes(const flow *f, vpsde_lane *lane)
         } else {
             vpsde_signs(v, run->seed, VPSDE_NOISE_PROBE, lane->sample, 1, (uint32_t)m, f->d);
         }
+        squares(f, lane)[m] = vec_dot(f->d, v, v);
     }
 }
 
@@ -140,7 +151,7 @@ static vpsde_status sample(vpsde_lane *lane)
     ode->rhs = rhs;
     vec_copy(f->d, ode->y, f->run->x + (size_t)(lane->sample - f->run->first) * f->d);
     for (size_t m = 0; m < f->n_logp; m++) ode->y[f->d + m] = 0;
-    if (f->run->trace == VPSDE_TRACE_HUTCHINSON) draw_probes(f, lane);
+    if (estimated(f)) draw_probes(f, lane);
     const vpsde_status status = vpsde_ode_run(f->run->integrator, ode);
     if (ode->failed != VPSDE_OK || (status != VPSDE_OK && status != VPSDE_ENUMERIC)) return status;
     rows->status[i] = status == VPSDE_OK ? VPSDE_ROW_OK
@@ -204,7 +215,7 @@ static vpsde_status check_pieces(const vpsde_likelihood *run)
 static vpsde_status check_numbers(const vpsde_likelihood *run)
 {
     const unsigned flags = run->model->type->flags;
-    const bool estimated = run->trace == VPSDE_TRACE_HUTCHINSON;
+    const bool probed = run->trace == VPSDE_TRACE_HUTCHINSON;
     const bool exact_end = vpsde_process_get_spec(run->process)->terminal == VPSDE_TERMINAL_EXACT;
     if (!(run->rtol > 0 && run->atol > 0 && isfinite(run->rtol) && isfinite(run->atol))) {
         return vpsde_fail(VPSDE_EINVAL, "%s needs rtol > 0 and atol > 0, got %g and %g",
@@ -214,12 +225,12 @@ static vpsde_status check_numbers(const vpsde_likelihood *run)
         return vpsde_fail(VPSDE_EINVAL, "logp_atol: must be 0 (take atol) or more, got %g",
                           run->logp_atol);
     }
-    if (estimated && (run->probes == 0 || run->probes > INT32_MAX)) {
+    if (probed && (run->probes == 0 || run->probes > INT32_MAX)) {
         return vpsde_fail(VPSDE_EINVAL, "probes: must be 1 or more, got %zu", run->probes);
     }
-    if (!(flags & VPSDE_MODEL_JVP) && (estimated || !(flags & VPSDE_MODEL_DIVERGENCE))) {
+    if (!(flags & VPSDE_MODEL_JVP) && (probed || !(flags & VPSDE_MODEL_DIVERGENCE))) {
         return vpsde_fail(VPSDE_EINVAL, "%s offers no Jacobian products, which the %s trace needs",
-                          run->model->type->name, estimated ? "hutchinson" : "exact");
+                          run->model->type->name, probed ? "hutchinson" : "exact");
     }
     if (exact_end && !(flags & VPSDE_MODEL_LOG_P)) {
         return vpsde_fail(
@@ -316,7 +327,7 @@ static vpsde_status integrate(flow *f, vpsde_score_report *report, vpsde_sink *s
         .tangents = f->chunk,
         .divergence = f->closed,
         .fibers = vpsde_batch_wants_fibers(run->model),
-        .lane_doubles = f->unit ? 0 : f->n_calls * f->chunk * f->d,
+        .lane_doubles = estimated(f) ? f->n_calls * f->chunk * f->d + f->n_logp : 0,
         .context = f,
         .open_block = open_block,
         .deliver = deliver,

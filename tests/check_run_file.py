@@ -71,14 +71,13 @@ def check_dataset(name, data):
 
 def check_group(name, group):
     check_attributes(name, group)
-    plist = group.file.id.get_create_plist() if name == "/" else group.id.get_create_plist()
-    if not plist.get_link_creation_order():
-        complain(name, "creation order is not tracked")
     for key, node in group.items():
         if not NAME.match(key):
             complain(name, f"the name {key} is not of [a-z0-9_]")
         if not isinstance(group.get(key, getlink=True), h5py.HardLink):
             complain(name, f"{key} is not a hard link")
+        if not group.id.links.get_info(key.encode()).corder_valid:
+            complain(name, f"the creation order of {key} is not tracked")
         path = f"{name.rstrip('/')}/{key}"
         if isinstance(node, h5py.Group):
             check_group(path, node)

@@ -461,8 +461,8 @@ static void configuration_takes_every_shape(void **state)
         "weights: [0.3, 0.7]\nmeans: [[-2, 0], [2, 1]]\nvariances: 0.25\n",
         "weights: [0.3, 0.7]\nmeans: [[-2, 0], [2, 1]]\nvariances: [0.25, 0.25]\n",
         "weights: [0.3, 0.7]\nmeans: [[-2, 0], [2, 1]]\nvariances: [[0.25, 0.25], [0.25, 0.25]]\n",
-        "weights: [0.3, 0.7]\nmeans: [[-2, 0], [2, 1]]\n"
-        "covariances: [[[0.25, 0], [0, 0.25]], [[0.25, 0], [0, 0.25]]]\n",
+        "weights: [0.3, 0.7]\nmeans: [[-2, 0], [2, 1]]\ncovariances: [[[0.25, 0], [0, 0.25]], "
+        "[[0.25, 0], [0, 0.25]]]\n",
     };
     const vpsde_coef c = at(0.4);
     const double x[2] = {0.1, 0.2};
