@@ -119,7 +119,7 @@ VPSDE_VECTOR static void map_signs(tile *t, size_t count)
     }
 }
 
-/* Writes blocks [0, count) of the tile as components; `pair` of the first block within its row of d. */
+/* Writes blocks [0, count) of the tile as components; the first is pair number `pair` of its row. */
 static double *store(double *out, const tile *t, size_t count, size_t pair, size_t d)
 {
     const size_t pairs = (d + 1) / 2;

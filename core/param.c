@@ -31,7 +31,7 @@ int vpsde_param_find(const vpsde_param *table, const char *name)
 
 static vpsde_status unknown(const vpsde_param *table, const char *name)
 {
-    const char *names[VPSDE_PARAM_MAX];
+    const char *names[VPSDE_PARAM_MAX] = {NULL};
     const size_t count = vpsde_param_count(table);
     for (size_t i = 0; i < count && i < VPSDE_PARAM_MAX; i++) names[i] = table[i].name;
     const char *near = vpsde_nearest(name, names, count);

@@ -52,9 +52,15 @@ VPSDE_VECTOR void vec_to_f64(size_t count, double *out, const float *x)
     for (size_t e = 0; e < count; e++) out[e] = (double)x[e];
 }
 
-int vec_is_finite(size_t count, const double *x)
+VPSDE_VECTOR int vec_is_finite(size_t count, const double *x)
 {
-    double sum = 0; /* NaN as soon as one element is not finite */
-    for (size_t e = 0; e < count; e++) sum += 0 * x[e];
+    double lane[8] = {0}; /* 0 x is NaN as soon as x is not finite, and NaN stays */
+    size_t e = 0;
+    for (; e + 8 <= count; e += 8) {
+        for (size_t l = 0; l < 8; l++) lane[l] += 0 * x[e + l];
+    }
+    for (size_t l = 0; e < count; e++, l++) lane[l] += 0 * x[e];
+    double sum = 0;
+    for (size_t l = 0; l < 8; l++) sum += lane[l];
     return sum == 0;
 }

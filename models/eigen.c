@@ -1,5 +1,5 @@
-/* Cyclic Jacobi: A <- J^T A J with J(p, q) chosen so that a_pq becomes 0, until the off-diagonal part
- * is below rounding. Golub & Van Loan, Matrix Computations, 4th ed., algorithms 8.5.1 and 8.5.3;
+/* Cyclic Jacobi: A <- J^T A J with J(p, q) chosen so that a_pq becomes 0, until the off-diagonal
+ * part is below rounding. Golub & Van Loan, Matrix Computations, 4th ed., algorithms 8.5.1 and 8.5.3;
  * converges quadratically, and finds small eigenvalues of scaled diagonally dominant matrices to
  * high relative accuracy (Demmel & Veselic 1992). */
 #include "models/eigen.h"

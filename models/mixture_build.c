@@ -26,8 +26,9 @@ static vpsde_status set_weights(mixture *m, const double *weights)
 {
     double sum = 0;
     for (size_t k = 0; k < m->n; k++) {
-        if (!(weights[k] >= 0 && weights[k] <= 1)) {
-            return vpsde_fail(VPSDE_EINVAL, "weight of component %zu must be in [0, 1], got %g", k,
+        if (!(weights[k] >= 0 && isfinite(weights[k]))) {
+            return vpsde_fail(VPSDE_EINVAL,
+                              "weight of component %zu must be finite and at least 0, got %g", k,
                               weights[k]);
         }
         sum += weights[k];

@@ -1,7 +1,7 @@
 /* A model from the caller's own score function. Jacobian products by the five-point rule
  *   f'(0) = (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / (12 h) + O(h^4)
- * (Abramowitz & Stegun 25.3.6) along the tangent's direction, h about cbrt(2^-52) max(1, |x|): rounding
- * leaves about 1e-10 of the score's size over the length on which it changes. */
+ * (Abramowitz & Stegun 25.3.6) along the tangent's direction, h about cbrt(2^-52) max(1, |x|):
+ * rounding leaves about 1e-10 of the score's size over the length on which it changes. */
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>

@@ -93,6 +93,7 @@ vpsde_status vpsde_chain_create(vpsde_chain **out, const vpsde_sampling *run,
     chain->step = (vpsde_step){
         .process = run->process,
         .n_steps = run->grid->n_steps,
+        .last_step = run->grid->last_step,
         .d = d,
         .x = chain->memory,
         .w = chain->w,

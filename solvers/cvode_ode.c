@@ -25,7 +25,8 @@
 #define NO_COMM NULL
 #endif
 
-enum { DENSE_DIM_MAX = 64 };
+/* After failed iterations CVODE may take some steps too short to move s, and recover. */
+enum { DENSE_DIM_MAX = 64, STUCK_MAX = 10 };
 
 typedef struct slot {
     vpsde_ode *ode;
@@ -215,6 +216,7 @@ vpsde_status vpsde_cvode_integrate(vpsde_ode *ode)
 {
     slot *own = ode->state;
     double s = ode->s_start;
+    size_t n_stuck = 0;
     own->ode = ode;
     VPSDE_TRY(start(own));
     for (int code = CV_SUCCESS; code != CV_TSTOP_RETURN;) {
@@ -225,7 +227,8 @@ vpsde_status vpsde_cvode_integrate(vpsde_ode *ode)
         code = CVode(own->cvode, ode->s_end, own->y, &s, CV_ONE_STEP);
         count(own);
         if (ode->failed != VPSDE_OK) return ode->failed;
-        if (s == s_old && code >= 0) {
+        n_stuck = s == s_old ? n_stuck + 1 : 0;
+        if (n_stuck > STUCK_MAX && code >= 0) {
             return vpsde_ode_give_up(ode, s, "the step cannot become smaller");
         }
         if (code < 0) {

@@ -78,7 +78,7 @@ static void rows(double *x, size_t n, size_t d, double scale)
     for (size_t e = 0; e < n * d; e++) x[e] *= scale;
 }
 
-/* Dense reference for d = 3: inverse and determinant by cofactors, no log-sum-exp, no eigenbasis. */
+/* Dense reference for d = 3: inverse and determinant by cofactors, no log-sum-exp or eigenbasis. */
 static void invert(double *inverse, double *det, const double *c)
 {
     for (size_t i = 0; i < 3; i++) {
@@ -424,7 +424,7 @@ static void bad_parameters_are_refused_by_component(void **state)
     RESET
     RESET;
     w[1] = -0.5;
-    REFUSED("weight of component 1 must be in [0, 1], got -0.5");
+    REFUSED("weight of component 1 must be finite and at least 0, got -0.5");
     w[2] = (double)NAN;
     REFUSED("weight of component 2");
     w[0] += 1e-8;
@@ -461,8 +461,8 @@ static void configuration_takes_every_shape(void **state)
         "weights: [0.3, 0.7]\nmeans: [[-2, 0], [2, 1]]\nvariances: 0.25\n",
         "weights: [0.3, 0.7]\nmeans: [[-2, 0], [2, 1]]\nvariances: [0.25, 0.25]\n",
         "weights: [0.3, 0.7]\nmeans: [[-2, 0], [2, 1]]\nvariances: [[0.25, 0.25], [0.25, 0.25]]\n",
-        "weights: [0.3, 0.7]\nmeans: [[-2, 0], [2, 1]]\ncovariances: [[[0.25, 0], [0, 0.25]], "
-        "[[0.25, 0], [0, 0.25]]]\n",
+        ("weights: [0.3, 0.7]\nmeans: [[-2, 0], [2, 1]]\ncovariances: [[[0.25, 0], [0, 0.25]], "
+         "[[0.25, 0], [0, 0.25]]]\n"),
     };
     const vpsde_coef c = at(0.4);
     const double x[2] = {0.1, 0.2};

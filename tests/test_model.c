@@ -79,9 +79,9 @@ static void a_score_function_is_a_model(void **state)
         }
         assert_int_equal(f.calls, (stride ? ROWS : 1) * (1 + K + D)); /* one time, one call */
         for (size_t e = 0; e < ROWS * D; e++) assert_close(eps[1][e], eps[0][e], 1e-13);
-        for (size_t e = 0; e < ROWS * K * D; e++) assert_close(deps[1][e], deps[0][e], 2e-9);
+        for (size_t e = 0; e < ROWS * K * D; e++) assert_close(deps[1][e], deps[0][e], 5e-10);
         for (size_t e = 0; e < D; e++) assert_true(deps[1][e] == 0);
-        for (size_t i = 0; i < ROWS; i++) assert_close(div[1][i], div[0][i], 2e-9);
+        for (size_t i = 0; i < ROWS; i++) assert_close(div[1][i], div[0][i], 5e-10);
     }
     vpsde_model_destroy(model);
     vpsde_model_destroy(exact);

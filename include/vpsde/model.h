@@ -62,7 +62,8 @@ typedef struct vpsde_model_type {
     /** logp[i] = log p_t(x[i,:]), nats. */
     vpsde_status (*log_p)(const vpsde_model *model, size_t n, const vpsde_coef *c, const double *x,
                           double *logp);
-    /** x[i,:] = exact draw of p_t for sample first + i. */
+    /** x[i,:] = exact draw of p_t for sample first + i, from the two last nodes (0xFFFFFFFE,
+     *  0xFFFFFFFF) of the purpose. */
     vpsde_status (*draw)(const vpsde_model *model, const vpsde_coef *c, uint64_t seed,
                          vpsde_purpose purpose, uint64_t first, size_t n, double *x);
     const struct vpsde_trainer_ops *trainer; /* models/train.h; NULL unless trainable */

@@ -31,6 +31,7 @@ typedef struct vpsde_step {
     const vpsde_coef *at;   /* node k: where x stands */
     const vpsde_coef *next; /* node k + 1: where it goes */
     size_t k, n_steps;
+    vpsde_last_step last_step; /* LOWER_ORDER: a multistep method's last step is of order 1 */
     size_t n, d;
     double *x;           /* in: state at `at`; out: state at `next` */
     double *const *w;    /* n_scratch buffers (n, d), kept from step to step of one block */
@@ -71,7 +72,7 @@ typedef enum vpsde_log_field {
     VPSDE_LOG_X = 1u << 0,
     VPSDE_LOG_EPS = 1u << 1,
     VPSDE_LOG_X0 = 1u << 2,
-    VPSDE_LOG_NOISE = 1u << 3
+    VPSDE_LOG_NOISE = 1u << 3 /* driving noise; absent for a solver that never draws any */
 } vpsde_log_field;
 
 typedef struct vpsde_log {
