@@ -67,7 +67,8 @@ vpsde_status vpsde_h5_list(const char *path, vpsde_h5_object_fn fn, void *contex
         (void)vpsde_h5_failed(path, "opening");
         return vpsde_fail(VPSDE_EDATA, "%s", vpsde_last_error());
     }
-    const herr_t result = H5Ovisit2(v.file, H5_INDEX_CRT_ORDER, H5_ITER_INC, on_object, &v, H5O_INFO_BASIC);
+    const herr_t result =
+        H5Ovisit2(v.file, H5_INDEX_CRT_ORDER, H5_ITER_INC, on_object, &v, H5O_INFO_BASIC);
     vpsde_status status = VPSDE_OK;
     if (result < 0) {
         (void)vpsde_h5_failed(path, "listing");

@@ -65,6 +65,18 @@ vpsde_status vpsde_parallel(size_t n_threads, size_t n_blocks, vpsde_worker_fn w
     return VPSDE_OK;
 }
 
+int vpsde_serial_begin(void)
+{
+    const int saved = omp_get_max_threads();
+    if (saved != 1) omp_set_num_threads(1);
+    return saved;
+}
+
+void vpsde_serial_end(int saved)
+{
+    if (saved != 1) omp_set_num_threads(saved);
+}
+
 struct vpsde_lock {
     omp_lock_t lock;
 };

@@ -13,9 +13,9 @@
 
 typedef struct vpsde_queue {
     atomic_size_t next;
-    atomic_bool closed;        /* a worker failed or a stop was asked for */
+    atomic_bool closed; /* a worker failed or a stop was asked for */
     size_t n_blocks;
-    const volatile int *stop;  /* may be NULL */
+    const volatile int *stop; /* may be NULL */
 } vpsde_queue;
 
 /* Takes the next block number; false when there is none left or the queue was closed. */
@@ -31,6 +31,11 @@ vpsde_status vpsde_threads(size_t *n_threads, size_t asked);
  * returns the first failure (its message becomes the caller's), ESTOPPED when *stop was seen. */
 vpsde_status vpsde_parallel(size_t n_threads, size_t n_blocks, vpsde_worker_fn worker, void *shared,
                             const volatile int *stop);
+
+/* From _begin to _end, library calls of the calling thread stay on it, inside and outside of
+ * vpsde_parallel; `saved` is what _begin returned. */
+int vpsde_serial_begin(void);
+void vpsde_serial_end(int saved);
 
 /* A lock for sinks and progress. */
 typedef struct vpsde_lock vpsde_lock;

@@ -56,10 +56,7 @@ static size_t status_row(vpsde_status status)
     return row < sizeof(status_table) / sizeof(status_table[0]) ? row : (size_t)VPSDE_EINTERNAL;
 }
 
-const char *vpsde_status_text(vpsde_status status)
-{
-    return status_table[status_row(status)].text;
-}
+const char *vpsde_status_text(vpsde_status status) { return status_table[status_row(status)].text; }
 
 int vpsde_status_exit_code(vpsde_status status)
 {

@@ -34,13 +34,11 @@ VPSDE_VECTOR double vec_dot(size_t count, const double *x, const double *y)
         for (size_t l = 0; l < 8; l++) lane[l] += x[e + l] * y[e + l];
     }
     for (size_t l = 0; e < count; e++, l++) lane[l] += x[e] * y[e];
-    return ((lane[0] + lane[4]) + (lane[1] + lane[5])) + ((lane[2] + lane[6]) + (lane[3] + lane[7]));
+    return ((lane[0] + lane[4]) + (lane[1] + lane[5])) +
+           ((lane[2] + lane[6]) + (lane[3] + lane[7]));
 }
 
-void vec_copy(size_t count, double *out, const double *x)
-{
-    memmove(out, x, count * sizeof(*out));
-}
+void vec_copy(size_t count, double *out, const double *x) { memmove(out, x, count * sizeof(*out)); }
 
 VPSDE_VECTOR void vec_to_f32(size_t count, float *out, const double *x)
 {

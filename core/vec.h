@@ -7,7 +7,7 @@
 
 /* Clones for wider vectors; bits do not change because contraction is off. Not with clang: its
  * version 14 names the dispatched symbol NAME.ifunc, which no other file can link. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&                             \
     !defined(__SANITIZE_ADDRESS__) && !defined(VPSDE_NO_CLONES)
 #define VPSDE_VECTOR __attribute__((target_clones("avx512f", "avx2", "default")))
 #else

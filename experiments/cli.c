@@ -70,16 +70,32 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     const parse *p = state->input;
     vpsde_cli *cli = p->cli;
     switch (key) {
-    case 'o': cli->output = text; return 0;
-    case 'q': cli->quiet = true; return 0;
-    case KEY_SET: cli->overrides[cli->n_overrides++] = text; return 0;
-    case KEY_THREADS: return parse_threads(text, state, &cli->threads);
-    case KEY_FORCE: cli->force = true; return 0;
-    case KEY_RESUME: cli->resume = true; return 0;
-    case KEY_RESOLVED: cli->resolved = true; return 0;
-    case ARGP_KEY_ARG: return parse_input(p, text, state);
-    case ARGP_KEY_END: return parse_end(p, state);
-    default: return ARGP_ERR_UNKNOWN;
+    case 'o':
+        cli->output = text;
+        return 0;
+    case 'q':
+        cli->quiet = true;
+        return 0;
+    case KEY_SET:
+        cli->overrides[cli->n_overrides++] = text;
+        return 0;
+    case KEY_THREADS:
+        return parse_threads(text, state, &cli->threads);
+    case KEY_FORCE:
+        cli->force = true;
+        return 0;
+    case KEY_RESUME:
+        cli->resume = true;
+        return 0;
+    case KEY_RESOLVED:
+        cli->resolved = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        return parse_input(p, text, state);
+    case ARGP_KEY_END:
+        return parse_end(p, state);
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 

@@ -60,8 +60,8 @@ static vpsde_status time_calls(timing *t, size_t rows, void *ws, double *x, doub
     for (size_t e = 0; e < values * t->k; e++) dx[e] = 1;
     const double start = cpu_s();
     do {
-        const vpsde_eval e = {.n = rows, .k = t->k, .coef = &c, .x = x, .dx = dx, .eps = eps,
-                              .deps = deps};
+        const vpsde_eval e = {
+            .n = rows, .k = t->k, .coef = &c, .x = x, .dx = dx, .eps = eps, .deps = deps};
         VPSDE_TRY(vpsde_model_eval(m, ws, &e));
         calls++;
     } while (cpu_s() - start < 0.05);
@@ -160,10 +160,21 @@ vpsde_status vpsde_estimate_likelihood(vpsde_estimate *out, const vpsde_setup *s
     vpsde_sink sink = vpsde_summary_sink(&summary, &nothing);
     VPSDE_TRY(vpsde_setup_rows(&x, &offset, s));
     const vpsde_likelihood pilot = {
-        .process = s->process, .model = s->model, .integrator = l->integrator, .param = l->param,
-        .rtol = l->rtol, .atol = l->atol, .logp_atol = l->logp_atol, .trace = l->trace,
-        .probes = l->probes, .probe = l->probe, .seed = s->seed, .x = x, .first = s->data.first,
-        .count = s->data.count < 2 ? s->data.count : 2, .n_threads = cli->threads,
+        .process = s->process,
+        .model = s->model,
+        .integrator = l->integrator,
+        .param = l->param,
+        .rtol = l->rtol,
+        .atol = l->atol,
+        .logp_atol = l->logp_atol,
+        .trace = l->trace,
+        .probes = l->probes,
+        .probe = l->probe,
+        .seed = s->seed,
+        .x = x,
+        .first = s->data.first,
+        .count = s->data.count < 2 ? s->data.count : 2,
+        .n_threads = cli->threads,
     };
     vpsde_status status = vpsde_likelihood_run(&pilot, &sink);
     free(x);

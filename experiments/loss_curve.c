@@ -11,14 +11,30 @@ enum { LOSS, LOSS_EMA, GRADIENT_NORM, LEARNING_RATE, N_COLUMNS };
 static const double ema_decay = 0.99;
 
 static const vpsde_column columns[N_COLUMNS] = {
-    [LOSS] = {.name = "loss", .units = "1", .type = VPSDE_F64, .dims = "", .width = 1,
+    [LOSS] = {.name = "loss",
+              .units = "1",
+              .type = VPSDE_F64,
+              .dims = "",
+              .width = 1,
               .description = "squared error a dimension of this minibatch"},
-    [LOSS_EMA] = {.name = "loss_ema", .units = "1", .type = VPSDE_F64, .dims = "", .width = 1,
+    [LOSS_EMA] = {.name = "loss_ema",
+                  .units = "1",
+                  .type = VPSDE_F64,
+                  .dims = "",
+                  .width = 1,
                   .description = "moving average of the loss, decay 0.99"},
-    [GRADIENT_NORM] = {.name = "gradient_norm", .units = "1", .type = VPSDE_F64, .dims = "",
-                       .width = 1, .description = "norm of the gradient before clipping"},
-    [LEARNING_RATE] = {.name = "learning_rate", .units = "1", .type = VPSDE_F64, .dims = "",
-                       .width = 1, .description = "learning rate of Adam"},
+    [GRADIENT_NORM] = {.name = "gradient_norm",
+                       .units = "1",
+                       .type = VPSDE_F64,
+                       .dims = "",
+                       .width = 1,
+                       .description = "norm of the gradient before clipping"},
+    [LEARNING_RATE] = {.name = "learning_rate",
+                       .units = "1",
+                       .type = VPSDE_F64,
+                       .dims = "",
+                       .width = 1,
+                       .description = "learning rate of Adam"},
 };
 
 struct vpsde_loss_curve {
@@ -64,8 +80,12 @@ void vpsde_loss_curve_add(void *self, const vpsde_train_report *report)
 static vpsde_status write_table(const vpsde_loss_curve *curve, vpsde_run *run)
 {
     vpsde_sink *sink = vpsde_run_sink(run);
-    const vpsde_table table = {.path = "/training", .row_axis = "step", .first = 1,
-                               .count = curve->steps, .columns = columns, .n_columns = N_COLUMNS};
+    const vpsde_table table = {.path = "/training",
+                               .row_axis = "step",
+                               .first = 1,
+                               .count = curve->steps,
+                               .columns = columns,
+                               .n_columns = N_COLUMNS};
     const void *data[N_COLUMNS];
     for (size_t c = 0; c < N_COLUMNS; c++) data[c] = curve->column[c];
     VPSDE_TRY(sink->begin(sink->self, &table));

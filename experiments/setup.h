@@ -34,7 +34,10 @@ typedef struct vpsde_sampler_setup {
     double *log_times; /* owned storage of log.times */
 } vpsde_sampler_setup;
 
-typedef enum vpsde_dequantization { VPSDE_DEQUANTIZE_NONE, VPSDE_DEQUANTIZE_UNIFORM } vpsde_dequantization;
+typedef enum vpsde_dequantization {
+    VPSDE_DEQUANTIZE_NONE,
+    VPSDE_DEQUANTIZE_UNIFORM
+} vpsde_dequantization;
 
 typedef struct vpsde_likelihood_setup {
     char *label;
@@ -52,7 +55,7 @@ typedef struct vpsde_data_setup {
     double range[2];
     size_t first, count; /* count 0: to the end */
     size_t pool;
-    vpsde_data *data; /* opened and pooled */
+    vpsde_data *data;    /* opened and pooled */
     double scale, shift; /* file value to model value */
 } vpsde_data_setup;
 

@@ -42,8 +42,10 @@ vpsde_status vpsde_setup_build_data(vpsde_setup *s)
     const size_t rows = vpsde_data_rows(d->data);
     if (d->count == 0 && d->first < rows) d->count = rows - d->first;
     if (d->first >= rows || d->count > rows - d->first) {
-        return vpsde_fail(VPSDE_EDATA, "%s: has %zu rows; data.first %zu and data.count %zu reach "
-                          "past the end", d->path, rows, d->first, d->count);
+        return vpsde_fail(VPSDE_EDATA,
+                          "%s: has %zu rows; data.first %zu and data.count %zu reach "
+                          "past the end",
+                          d->path, rows, d->first, d->count);
     }
     if (s->model && s->model->dim && vpsde_data_dim(d->data) != s->model->dim) {
         return vpsde_fail(VPSDE_EDATA, "%s: rows have %zu values, the model takes %zu", d->path,
@@ -78,8 +80,8 @@ vpsde_status vpsde_setup_rows(double **x, double *bits_offset, const vpsde_setup
     size_t count;
     *x = NULL;
     if (uniform && !bytes) {
-        return vpsde_fail(VPSDE_EDATA, "%s: dequantization uniform is for 8-bit data; expected none",
-                          d->path);
+        return vpsde_fail(VPSDE_EDATA,
+                          "%s: dequantization uniform is for 8-bit data; expected none", d->path);
     }
     VPSDE_TRY(vpsde_size_mul(&count, d->count, dim, "data"));
     VPSDE_TRY(vpsde_alloc(x, count, sizeof(**x)));

@@ -65,8 +65,9 @@ static vpsde_status read_betas(vpsde_process_spec *spec, reading *r)
     }
     VPSDE_TRY(vpsde_config_numbers(&r->betas, &rank, dims, BETAS_RANK_MAX, r->section, "betas"));
     if (!r->betas) {
-        return vpsde_config_fail(r->section, NULL, "betas is missing; expected a list of numbers "
-                                                   "in (0, 1), or a file of them");
+        return vpsde_config_fail(r->section, NULL,
+                                 "betas is missing; expected a list of numbers "
+                                 "in (0, 1), or a file of them");
     }
     spec->betas = r->betas;
     spec->n_betas = rank == 0 ? 1 : dims[0];
@@ -125,8 +126,8 @@ static vpsde_status read_spec(vpsde_process_spec *spec, vpsde_setup *s, reading 
     spec->terminal = (vpsde_terminal)terminal;
     VPSDE_TRY(vpsde_config_real(&spec->label_scale, r->section, "label_scale", spec->label_scale,
                                 -1e9, 1e9));
-    VPSDE_TRY(vpsde_config_real(&spec->label_offset, r->section, "label_offset",
-                                spec->label_offset, -1e9, 1e9));
+    VPSDE_TRY(vpsde_config_real(&spec->label_offset, r->section, "label_offset", spec->label_offset,
+                                -1e9, 1e9));
     return check_trained(spec, r);
 }
 

@@ -55,8 +55,9 @@ static vpsde_status read_times(vpsde_sampler_entry *e, vpsde_config *c)
     size_t rank, dims[1];
     VPSDE_TRY(vpsde_config_numbers(&e->times, &rank, dims, 1, c, "times"));
     if (!e->times || rank != 1 || dims[0] < 2) {
-        return vpsde_config_fail(c, e->times ? "times" : NULL,
-                                 "a user grid needs times: [t_0, t_1, ...], decreasing, two or more");
+        return vpsde_config_fail(
+            c, e->times ? "times" : NULL,
+            "a user grid needs times: [t_0, t_1, ...], decreasing, two or more");
     }
     e->steps = dims[0] - 1;
     return VPSDE_OK;
@@ -116,7 +117,8 @@ static vpsde_status check_labels(const vpsde_sampler_setup *s, vpsde_config *c)
     for (size_t i = 1; i < s->n_entries; i++) {
         for (size_t k = 0; k < i; k++) {
             if (strcmp(s->entries[i].label, s->entries[k].label) == 0) {
-                return vpsde_config_fail(c, "solver", "two entries are called '%s'; give one a label",
+                return vpsde_config_fail(c, "solver",
+                                         "two entries are called '%s'; give one a label",
                                          s->entries[i].label);
             }
         }
@@ -179,8 +181,10 @@ static vpsde_status read_log_times(vpsde_sampler_setup *s, vpsde_config *c)
     char *end;
     const unsigned long n = strtoul(word, &end, 10);
     if (end == word || *end || n < 2 || n > 1000000 || *word == '-') {
-        return vpsde_config_fail(c, "times", "expected a number of stored states (2 or more), all, "
-                                             "none, or a list of t, got '%s'", word);
+        return vpsde_config_fail(c, "times",
+                                 "expected a number of stored states (2 or more), all, "
+                                 "none, or a list of t, got '%s'",
+                                 word);
     }
     s->log.n_times = n;
     return VPSDE_OK;

@@ -44,11 +44,16 @@ static double value(const void *const *data, struct vpsde_watched w, size_t i)
     if (w.column < 0) return 0;
     const void *values = data[w.column];
     switch (w.type) {
-    case VPSDE_F64: return ((const double *)values)[i];
-    case VPSDE_F32: return (double)((const float *)values)[i];
-    case VPSDE_I64: return (double)((const int64_t *)values)[i];
-    case VPSDE_I32: return (double)((const int32_t *)values)[i];
-    case VPSDE_U8: return (double)((const uint8_t *)values)[i];
+    case VPSDE_F64:
+        return ((const double *)values)[i];
+    case VPSDE_F32:
+        return (double)((const float *)values)[i];
+    case VPSDE_I64:
+        return (double)((const int64_t *)values)[i];
+    case VPSDE_I32:
+        return (double)((const int32_t *)values)[i];
+    case VPSDE_U8:
+        return (double)((const uint8_t *)values)[i];
     }
     return 0;
 }

@@ -13,7 +13,8 @@ typedef struct vpsde_summary {
     size_t n, n_failed;
     double start_s, wall_s;
     double sum_nfe, sum_jvp, max_nfe;
-    double sum_logp, sum_bits, sum_bits_2, max_stderr; /* likelihood tables, over rows that are fine */
+    double sum_logp, sum_bits, sum_bits_2,
+        max_stderr; /* likelihood tables, over rows that are fine */
     bool has_logp;
     struct vpsde_watched {
         int column; /* -1 when absent */

@@ -13,7 +13,8 @@ static vpsde_status describe_model(const char *path)
     vpsde_model *m;
     VPSDE_TRY(vpsde_model_open(&m, path));
     printf("checkpoint   %s\nmodel        %s\ndimensions   %zu", path, m->type->name, m->dim);
-    for (size_t i = 0; m->rank > 1 && i < m->rank; i++) printf("%s%zu", i ? " x " : " = ", m->shape[i]);
+    for (size_t i = 0; m->rank > 1 && i < m->rank; i++)
+        printf("%s%zu", i ? " x " : " = ", m->shape[i]);
     printf("\nparameters   %zu\nsha256       %s\n", m->n_parameters, m->sha256);
     if (m->process.schedule) {
         printf("process      %s, label %g t %+g\n", m->process.schedule->name,

@@ -43,8 +43,10 @@ static vpsde_status check_outputs(const files *f, const vpsde_cli *cli)
     if (cli->force || cli->resume) return VPSDE_OK;
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         if (access(paths[i], F_OK) == 0) {
-            return vpsde_fail(VPSDE_EEXIST, "%s: exists; --resume goes on from it, --force starts "
-                                            "anew", paths[i]);
+            return vpsde_fail(VPSDE_EEXIST,
+                              "%s: exists; --resume goes on from it, --force starts "
+                              "anew",
+                              paths[i]);
         }
     }
     return VPSDE_OK;
@@ -69,8 +71,10 @@ static vpsde_status resume(session *s, const vpsde_cli *cli)
     const bool same = note && strcmp(note, s->setup.resolved) == 0;
     free(note);
     if (!same && !cli->force) {
-        return vpsde_fail(VPSDE_ECONFIG, "%s: was made by another configuration; resume with the "
-                          "same one, or with --force to go on all the same", s->files.state);
+        return vpsde_fail(VPSDE_ECONFIG,
+                          "%s: was made by another configuration; resume with the "
+                          "same one, or with --force to go on all the same",
+                          s->files.state);
     }
     return vpsde_loss_curve_read(s->curve, s->files.curve, s->state->step);
 }
@@ -171,10 +175,11 @@ const vpsde_verb vpsde_verb_train = {
     .name = "train",
     .input = "CONFIG",
     .summary = "Trains an eps-network on the data of the configuration.",
-    .doc = "Reads the sections process, model (kind: mlp), data and train. Writes MODEL.safetensors "
-           "(averaged weights), MODEL.h5 (the loss curve) and MODEL.state.safetensors, from which "
-           "--resume goes on with the same bits as an uninterrupted training. Example:\n\n"
-           "  vpsde train experiments/fashion-mnist-train.yaml -o mnist.safetensors",
+    .doc =
+        "Reads the sections process, model (kind: mlp), data and train. Writes MODEL.safetensors "
+        "(averaged weights), MODEL.h5 (the loss curve) and MODEL.state.safetensors, from which "
+        "--resume goes on with the same bits as an uninterrupted training. Example:\n\n"
+        "  vpsde train experiments/fashion-mnist-train.yaml -o mnist.safetensors",
     .options = VPSDE_CLI_OUTPUT | VPSDE_CLI_FORCE | VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS |
                VPSDE_CLI_RESUME,
     .run = run,

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/config.h"
+#include "core/parallel.h"
 #include "models/mlp_net.h"
 #include "models/model.h"
 #include "models/train.h"
@@ -63,13 +64,16 @@ static vpsde_status configure(vpsde_model **out, struct vpsde_config *section)
     return status == VPSDE_OK ? status : vpsde_config_fail_at(status, section, "time_features");
 }
 
+/* Up to so many rows are cheaper as products of one column each than as one padded product. */
+enum { ONE_BY_ONE = 4 };
+
 static vpsde_status workspace_create(void **out, const vpsde_model *model, size_t rows,
                                      size_t tangents)
 {
     mlp_tape *tape;
     (void)rows; /* any number goes through in chunks of VPSDE_COLUMNS */
     *out = NULL;
-    VPSDE_TRY(mlp_tape_create(&tape, model->impl, tangents > 0));
+    VPSDE_TRY(mlp_tape_create(&tape, model->impl, tangents > 0, true));
     *out = tape;
     return VPSDE_OK;
 }
@@ -80,7 +84,8 @@ static void columns_of(float *to, size_t columns, const double *from, const size
                        size_t d)
 {
     for (size_t start = 0; start < columns; start += VPSDE_COLUMN_STEP) {
-        const size_t end = start + VPSDE_COLUMN_STEP;
+        const size_t end =
+            start + VPSDE_COLUMN_STEP < columns ? start + VPSDE_COLUMN_STEP : columns;
         for (size_t j = 0; j < d; j++) {
             float *const line = to + j * columns;
             for (size_t i = start; i < end && i < n; i++) {
@@ -108,20 +113,21 @@ static vpsde_status tangent_chunk(const mlp_net *net, mlp_tape *tape, const doub
                                   double *deps, const size_t *at, const size_t *row, size_t count,
                                   size_t value_columns)
 {
-    const size_t columns = vpsde_linear_columns(count);
+    const size_t columns = mlp_columns(count);
     columns_of(tape->x, columns, dx, at, count, net->dim);
     VPSDE_TRY(mlp_tangent(net, tape, columns, value_columns, row));
     rows_of(deps, at, count, net->dim, tape->out, columns);
     return VPSDE_OK;
 }
 
-/* dx, deps (n, k, d) of the chunk's n rows. Nearly full chunks go tangent by tangent with the slopes
- * as they lie; small ones are packed to full width and gather them. */
+/* dx, deps (n, k, d) of the chunk's n rows. Nearly full chunks, and a few tangents of one row, go
+ * tangent by tangent with the slopes as they lie; others are packed to full width and gather
+ * them. */
 static vpsde_status tangents(const mlp_net *net, mlp_tape *tape, const double *dx, double *deps,
                              size_t n, size_t k, size_t value_columns)
 {
     size_t at[VPSDE_COLUMNS], row[VPSDE_COLUMNS] = {0};
-    if (k == 1 || n > VPSDE_COLUMNS - VPSDE_COLUMN_STEP) {
+    if (k == 1 || n > VPSDE_COLUMNS - VPSDE_COLUMN_STEP || (n == 1 && k <= ONE_BY_ONE)) {
         for (size_t m = 0; m < k; m++) {
             for (size_t i = 0; i < n; i++) at[i] = i * k + m;
             VPSDE_TRY(tangent_chunk(net, tape, dx, deps, at, NULL, n, value_columns));
@@ -151,12 +157,13 @@ static vpsde_status evaluate(const mlp_net *net, mlp_tape *tape, const vpsde_eva
     const size_t d = net->dim;
     const bool shared = e->coef_stride == 0;
     if (shared && e->n > 0) {
-        labels_of(tape->label, VPSDE_COLUMN_STEP, e->coef, 0, 1);
-        VPSDE_TRY(mlp_time(net, tape, VPSDE_COLUMN_STEP, true, false));
+        labels_of(tape->label, 1, e->coef, 0, 1);
+        VPSDE_TRY(mlp_time(net, tape, 1, true, false));
     }
-    for (size_t first = 0; first < e->n; first += VPSDE_COLUMNS) {
-        const size_t n = e->n - first < VPSDE_COLUMNS ? e->n - first : VPSDE_COLUMNS;
-        const size_t columns = vpsde_linear_columns(n);
+    const size_t chunk = e->n <= ONE_BY_ONE ? 1 : VPSDE_COLUMNS;
+    for (size_t first = 0; first < e->n; first += chunk) {
+        const size_t n = e->n - first < chunk ? e->n - first : chunk;
+        const size_t columns = mlp_columns(n);
         if (!shared) {
             labels_of(tape->label, columns, e->coef + first * e->coef_stride, e->coef_stride, n);
             VPSDE_TRY(mlp_time(net, tape, columns, false, false));
@@ -173,9 +180,9 @@ static vpsde_status evaluate(const mlp_net *net, mlp_tape *tape, const vpsde_eva
 
 static vpsde_status eval(const vpsde_model *model, void *ws, const vpsde_eval *e)
 {
-    const int saved = vpsde_linear_begin();
+    const int saved = vpsde_serial_begin();
     const vpsde_status status = evaluate(model->impl, ws, e);
-    vpsde_linear_end(saved);
+    vpsde_serial_end(saved);
     return status;
 }
 

@@ -15,7 +15,8 @@ typedef struct vpsde_mlp_spec {
  * layer 0. EINVAL for sizes out of bounds. Destroyed by vpsde_model_destroy. */
 vpsde_status vpsde_mlp_create(vpsde_model **out, const vpsde_mlp_spec *spec, uint64_t seed);
 
-/* The named tensor of the network (row-major (rows, cols); a bias has cols 1), or NULL. */
+/* The named tensor of the network (row-major (rows, cols); a bias has cols 1), or NULL. Workspaces
+ * made before a change do not see it. */
 float *vpsde_mlp_tensor(vpsde_model *model, const char *name, size_t *rows, size_t *cols);
 
 #endif

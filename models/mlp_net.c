@@ -109,17 +109,12 @@ void mlp_net_init(mlp_net *net, uint64_t seed)
     }
 }
 
-vpsde_status mlp_tape_create(mlp_tape **out, const mlp_net *net, bool keep)
+static vpsde_status tape_fill(mlp_tape *tape, const mlp_net *net)
 {
-    mlp_tape *tape;
     const size_t column = VPSDE_COLUMNS, wide = net->hidden * column;
-    const size_t stages = keep ? 2 * net->layers + 1 : 1;
-    *out = NULL;
-    VPSDE_TRY(vpsde_alloc(&tape, 1, sizeof(*tape)));
-    tape->stages = stages;
-    float **const part[] = {&tape->x,        &tape->out,    &tape->f,    &tape->ts, &tape->tslope,
-                            &tape->e,        &tape->shared, &tape->h,    &tape->z,  &tape->g,
-                            &tape->gathered, &tape->a,      &tape->slope};
+    float **const part[] = {&tape->x, &tape->out,      &tape->f,      &tape->ts, &tape->tslope,
+                            &tape->e, &tape->h,        &tape->shared, &tape->z,  &tape->g,
+                            &tape->a, &tape->gathered, &tape->slope};
     const size_t size[] = {net->dim * column,
                            net->dim * column,
                            net->features * column,
@@ -130,20 +125,43 @@ vpsde_status mlp_tape_create(mlp_tape **out, const mlp_net *net, bool keep)
                            wide,
                            wide,
                            wide,
+                           tape->stages * wide,
                            wide,
-                           stages * wide,
-                           stages * wide};
+                           tape->stages * wide};
     size_t total = 0;
     for (size_t p = 0; p < sizeof(size) / sizeof(*size); p++) total += size[p];
-    const vpsde_status status = vpsde_alloc(&tape->arena, total, sizeof(*tape->arena));
-    if (status != VPSDE_OK) {
-        free(tape);
-        return status;
-    }
+    VPSDE_TRY(vpsde_alloc(&tape->arena, total, sizeof(*tape->arena)));
     float *at = tape->arena;
     for (size_t p = 0; p < sizeof(size) / sizeof(*size); p++) {
         *part[p] = at;
         at += size[p];
+    }
+    return VPSDE_OK;
+}
+
+static vpsde_status narrow_fill(mlp_tape *tape, const mlp_net *net)
+{
+    VPSDE_TRY(vpsde_alloc(&tape->narrow, net->n_tensors, sizeof(*tape->narrow)));
+    tape->n_narrow = net->n_tensors;
+    for (size_t p = 0; p < net->n_tensors; p++) {
+        const mlp_tensor *const t = &net->tensor[p];
+        if (t->rank != 2) continue;
+        VPSDE_TRY(vpsde_narrow_init(&tape->narrow[p], t->rows, t->cols, mlp_weight(net, p)));
+    }
+    return VPSDE_OK;
+}
+
+vpsde_status mlp_tape_create(mlp_tape **out, const mlp_net *net, bool keep, bool narrow)
+{
+    mlp_tape *tape;
+    *out = NULL;
+    VPSDE_TRY(vpsde_alloc(&tape, 1, sizeof(*tape)));
+    tape->stages = keep ? 2 * net->layers + 1 : 1;
+    vpsde_status status = tape_fill(tape, net);
+    if (status == VPSDE_OK && narrow) status = narrow_fill(tape, net);
+    if (status != VPSDE_OK) {
+        mlp_tape_destroy(tape);
+        return status;
     }
     *out = tape;
     return VPSDE_OK;
@@ -153,8 +171,18 @@ void mlp_tape_destroy(void *ws)
 {
     mlp_tape *const tape = ws;
     if (!tape) return;
+    for (size_t p = 0; p < tape->n_narrow; p++) vpsde_narrow_fini(&tape->narrow[p]);
+    free(tape->narrow);
     free(tape->arena);
     free(tape);
+}
+
+static vpsde_status linear(const mlp_net *net, const mlp_tape *tape, size_t place, size_t columns,
+                           const float *x, float *y)
+{
+    const mlp_tensor *const t = &net->tensor[place];
+    if (columns == 1) return vpsde_narrow_product(&tape->narrow[place], x, y);
+    return vpsde_linear(t->rows, t->cols, columns, mlp_weight(net, place), x, y);
 }
 
 static void activate(size_t count, float *a, float *slope, const float *u, bool keep)
@@ -170,12 +198,10 @@ vpsde_status mlp_time(const mlp_net *net, mlp_tape *tape, size_t columns, bool s
 {
     const size_t hidden = net->hidden, n = hidden * columns;
     vpsde_time_features(net->features / 2, columns, tape->f, net->frequency, tape->label);
-    VPSDE_TRY(vpsde_linear(hidden, net->features, columns, mlp_weight(net, MLP_TIME0_W), tape->f,
-                           tape->z));
+    VPSDE_TRY(linear(net, tape, MLP_TIME0_W, columns, tape->f, tape->z));
     vpsde_bias(hidden, columns, tape->z, mlp_weight(net, MLP_TIME0_B));
     activate(n, tape->ts, tape->tslope, tape->z, keep);
-    VPSDE_TRY(
-        vpsde_linear(hidden, hidden, columns, mlp_weight(net, MLP_TIME2_W), tape->ts, tape->e));
+    VPSDE_TRY(linear(net, tape, MLP_TIME2_W, columns, tape->ts, tape->e));
     vpsde_bias(hidden, columns, tape->e, mlp_weight(net, MLP_TIME2_B));
     for (size_t f = 0; shared && f < hidden; f++) tape->shared[f] = tape->e[f * columns];
     return VPSDE_OK;
@@ -186,31 +212,28 @@ vpsde_status mlp_forward(const mlp_net *net, mlp_tape *tape, size_t columns, boo
     const size_t hidden = net->hidden, n = hidden * columns, stride = shared ? 1 : columns;
     const float *const e = shared ? tape->shared : tape->e;
     size_t s = 0;
-    VPSDE_TRY(
-        vpsde_linear(hidden, net->dim, columns, mlp_weight(net, MLP_INPUT_W), tape->x, tape->h));
+    VPSDE_TRY(linear(net, tape, MLP_INPUT_W, columns, tape->x, tape->h));
     vpsde_bias_shift(hidden, columns, tape->h, mlp_weight(net, MLP_INPUT_B), e, stride);
     activate(n, mlp_stage(tape, net, tape->a, s), mlp_stage(tape, net, tape->slope, s), tape->h,
              keep);
     for (size_t l = 0; l < net->layers; l++) {
-        VPSDE_TRY(vpsde_linear(hidden, hidden, columns,
-                               mlp_weight(net, mlp_layer(l, MLP_LINEAR1_W)),
-                               mlp_stage(tape, net, tape->a, s), tape->z));
+        VPSDE_TRY(linear(net, tape, mlp_layer(l, MLP_LINEAR1_W), columns,
+                         mlp_stage(tape, net, tape->a, s), tape->z));
         vpsde_bias_shift(hidden, columns, tape->z, mlp_weight(net, mlp_layer(l, MLP_LINEAR1_B)), e,
                          stride);
         s++;
         activate(n, mlp_stage(tape, net, tape->a, s), mlp_stage(tape, net, tape->slope, s), tape->z,
                  keep);
-        VPSDE_TRY(vpsde_linear(hidden, hidden, columns,
-                               mlp_weight(net, mlp_layer(l, MLP_LINEAR2_W)),
-                               mlp_stage(tape, net, tape->a, s), tape->z));
+        VPSDE_TRY(linear(net, tape, mlp_layer(l, MLP_LINEAR2_W), columns,
+                         mlp_stage(tape, net, tape->a, s), tape->z));
         vpsde_residual(hidden, columns, tape->h, tape->z,
                        mlp_weight(net, mlp_layer(l, MLP_LINEAR2_B)));
         s++;
         activate(n, mlp_stage(tape, net, tape->a, s), mlp_stage(tape, net, tape->slope, s), tape->h,
                  keep);
     }
-    VPSDE_TRY(vpsde_linear(net->dim, hidden, columns, mlp_weight(net, mlp_output(net, 0)),
-                           mlp_stage(tape, net, tape->a, s), tape->out));
+    VPSDE_TRY(linear(net, tape, mlp_output(net, 0), columns, mlp_stage(tape, net, tape->a, s),
+                     tape->out));
     vpsde_bias(net->dim, columns, tape->out, mlp_weight(net, mlp_output(net, 1)));
     return VPSDE_OK;
 }
@@ -235,18 +258,14 @@ vpsde_status mlp_tangent(const mlp_net *net, mlp_tape *tape, size_t columns, siz
                          const size_t *row)
 {
     const size_t hidden = net->hidden;
-    VPSDE_TRY(
-        vpsde_linear(hidden, net->dim, columns, mlp_weight(net, MLP_INPUT_W), tape->x, tape->h));
+    VPSDE_TRY(linear(net, tape, MLP_INPUT_W, columns, tape->x, tape->h));
     for (size_t l = 0; l < net->layers; l++) {
         apply_slope(net, tape, 2 * l, columns, value_columns, row, tape->g, tape->h);
-        VPSDE_TRY(vpsde_linear(hidden, hidden, columns,
-                               mlp_weight(net, mlp_layer(l, MLP_LINEAR1_W)), tape->g, tape->z));
+        VPSDE_TRY(linear(net, tape, mlp_layer(l, MLP_LINEAR1_W), columns, tape->g, tape->z));
         apply_slope(net, tape, 2 * l + 1, columns, value_columns, row, tape->g, tape->z);
-        VPSDE_TRY(vpsde_linear(hidden, hidden, columns,
-                               mlp_weight(net, mlp_layer(l, MLP_LINEAR2_W)), tape->g, tape->z));
+        VPSDE_TRY(linear(net, tape, mlp_layer(l, MLP_LINEAR2_W), columns, tape->g, tape->z));
         vpsde_add(hidden * columns, tape->h, tape->z);
     }
     apply_slope(net, tape, 2 * net->layers, columns, value_columns, row, tape->g, tape->h);
-    return vpsde_linear(net->dim, hidden, columns, mlp_weight(net, mlp_output(net, 0)), tape->g,
-                        tape->out);
+    return linear(net, tape, mlp_output(net, 0), columns, tape->g, tape->out);
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "models/layers/linear.h"
+#include "models/layers/narrow.h"
 #include "models/mlp.h"
 
 enum { MLP_LAYERS_MAX = 256, MLP_NAME_SIZE = 40 };
@@ -40,6 +41,9 @@ typedef struct mlp_tape {
     float *a, *slope;   /* (stages, H, columns) */
     double label[VPSDE_COLUMNS];
     float *arena;
+    vpsde_narrow
+        *narrow; /* (n_narrow) by place, weights only; NULL where one column is not needed */
+    size_t n_narrow;
 } mlp_tape;
 
 static inline const float *mlp_weight(const mlp_net *net, size_t place)
@@ -59,11 +63,16 @@ static inline float *mlp_stage(const mlp_tape *tape, const mlp_net *net, float *
     return tape->stages == 1 ? base : base + stage * net->hidden * VPSDE_COLUMNS;
 }
 
+/* Columns of a call with n samples. */
+static inline size_t mlp_columns(size_t n) { return n == 1 ? 1 : vpsde_linear_columns(n); }
+
 vpsde_status mlp_net_create(mlp_net **out, const vpsde_mlp_spec *spec);
 void mlp_net_destroy(void *net);
 void mlp_net_init(mlp_net *net, uint64_t seed);
 
-vpsde_status mlp_tape_create(mlp_tape **out, const mlp_net *net, bool keep);
+/* `keep`: with a tape, for tangents or gradients. `narrow`: for calls of one column, with the
+ * weights as they are now. */
+vpsde_status mlp_tape_create(mlp_tape **out, const mlp_net *net, bool keep, bool narrow);
 void mlp_tape_destroy(void *tape);
 
 /* Time branch of tape->label: one label for all columns (tape->shared) or one a column (tape->e).

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/parallel.h"
 #include "models/layers/pointwise.h"
 #include "models/mlp_net.h"
 #include "models/train.h"
@@ -71,7 +72,7 @@ static vpsde_status workspace_create(void **ws, const vpsde_model *model)
 {
     mlp_tape *tape;
     *ws = NULL;
-    VPSDE_TRY(mlp_tape_create(&tape, model->impl, true));
+    VPSDE_TRY(mlp_tape_create(&tape, model->impl, true, false));
     *ws = tape;
     return VPSDE_OK;
 }
@@ -124,9 +125,9 @@ static vpsde_status gradient(const vpsde_model *model, void *ws, const vpsde_tra
         return vpsde_fail(VPSDE_EINVAL, "mlp: a block holds at most %d rows, got %zu",
                           (int)VPSDE_COLUMNS, block->n);
     }
-    const int saved = vpsde_linear_begin();
+    const int saved = vpsde_serial_begin();
     const vpsde_status status = block_gradient(model->impl, ws, block, sum, out, dx);
-    vpsde_linear_end(saved);
+    vpsde_serial_end(saved);
     return status;
 }
 

@@ -128,8 +128,10 @@ static vpsde_status attach_solvers(slot *own, size_t dim)
     } else {
         own->linear = SUNLinSol_SPGMR(own->y, SUN_PREC_NONE, 0, own->context);
     }
-    const bool ok =
+    bool ok =
         own->linear && CVodeSetLinearSolver(own->cvode, own->linear, own->matrix) == CV_SUCCESS;
+    /* GMRES bounds the 2-norm, which bounds ours by itself: sqrt(dim) on top makes Newton stall */
+    if (ok && !own->matrix) ok = CVodeSetLSNormFactor(own->cvode, 1) == CV_SUCCESS;
     return ok ? VPSDE_OK : refused("the linear solver", dim);
 }
 

@@ -1,6 +1,7 @@
 /* GSL's steppers and evolution under our own step control: the standard law of gsl_odeiv2_control
  * with a tolerance of its own for each component (GNU Scientific Library 2.7, ode-initval2/cstd.c).
- * Log points by cubic Hermite from the step ends, whose derivatives the evolution keeps. */
+ * Log points by Hermite interpolation through the last three step ends, whose derivatives the
+ * evolution keeps (order 5; 3 in the first step). */
 #include "solvers/gsl_ode.h"
 
 #include <gsl/gsl_errno.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 
 #include "core/mem.h"
+#include "core/vec.h"
 
 static const double first_share = 0.01; /* of the way: the first step tried */
 
@@ -18,6 +20,7 @@ typedef struct slot {
     vpsde_ode *ode;
     gsl_odeiv2_system system;
     gsl_odeiv2_driver driver;
+    double *before; /* (2, dim) value and derivative where the step before the last began */
 } slot;
 
 /* ---- step control --------------------------------------------------------------------------- */
@@ -99,6 +102,10 @@ static vpsde_status gsl_open(void **state, const gsl_odeiv2_step_type *type, siz
     silence_gsl();
     *state = NULL;
     VPSDE_TRY(vpsde_alloc(&own, 1, sizeof(*own)));
+    if (vpsde_alloc(&own->before, dim, 2 * sizeof(double)) != VPSDE_OK) {
+        free(own);
+        return VPSDE_ENOMEM;
+    }
     own->system = (gsl_odeiv2_system){.function = rhs, .dimension = dim, .params = own};
     own->driver = (gsl_odeiv2_driver){
         .sys = &own->system,
@@ -123,6 +130,7 @@ void vpsde_gsl_close(void *state)
     if (own->driver.s) gsl_odeiv2_step_free(own->driver.s);
     if (own->driver.e) gsl_odeiv2_evolve_free(own->driver.e);
     if (own->driver.c) gsl_odeiv2_control_free(own->driver.c);
+    free(own->before);
     free(own);
 }
 
@@ -158,15 +166,33 @@ static vpsde_status start(slot *own)
     return VPSDE_OK;
 }
 
+/* Fills the log in the step from s_old to s; s_before is where the one before began. */
+static void log_points(slot *own, double s_before, double s_old, double s)
+{
+    vpsde_ode *ode = own->ode;
+    const gsl_odeiv2_evolve *evolve = own->driver.e;
+    const vpsde_ode_point point[3] = {
+        {s_before, own->before, own->before + ode->dim},
+        {s_old, evolve->y0, evolve->dydt_in},
+        {s, ode->y, evolve->dydt_out},
+    };
+    const size_t first = s_before == s_old;
+    if (ode->log_next == ode->n_log) return;
+    vpsde_ode_log_hermite(ode, point + first, 3 - first);
+    vec_copy(ode->dim, own->before, evolve->y0);
+    vec_copy(ode->dim, own->before + ode->dim, evolve->dydt_in);
+}
+
 vpsde_status vpsde_gsl_integrate(vpsde_ode *ode)
 {
     slot *own = ode->state;
     gsl_odeiv2_evolve *evolve = own->driver.e;
-    double s = ode->s_start, h = first_share * (ode->s_end - ode->s_start);
+    double s = ode->s_start, s_old = s, h = first_share * (ode->s_end - ode->s_start);
     own->ode = ode;
     VPSDE_TRY(start(own));
     while (s != ode->s_end) {
-        const double s_old = s;
+        const double s_before = s_old;
+        s_old = s;
         if (ode->n_accepted + ode->n_rejected >= ode->max_steps) {
             return vpsde_ode_give_up(ode, s, "max_steps reached");
         }
@@ -176,7 +202,7 @@ vpsde_status vpsde_gsl_integrate(vpsde_ode *ode)
         if (ode->failed != VPSDE_OK) return ode->failed;
         if (code != GSL_SUCCESS) return vpsde_ode_give_up(ode, s, gsl_strerror(code));
         ode->n_accepted++;
-        vpsde_ode_log_hermite(ode, s_old, evolve->y0, evolve->dydt_in, s, ode->y, evolve->dydt_out);
+        log_points(own, s_before, s_old, s);
     }
     return VPSDE_OK;
 }

@@ -7,7 +7,7 @@
 
 #include "core/mem.h"
 
-enum { N_COLUMNS = VPSDE_N_SCORES + 5, FACTS_MAX = 20 + VPSDE_PARAM_MAX, WORD = 48 };
+enum { N_COLUMNS = VPSDE_N_SCORES + 4, FACTS_MAX = 20 + VPSDE_PARAM_MAX, WORD = 48 };
 
 static const vpsde_column columns[N_COLUMNS] = {
     [VPSDE_SCORE_LOGP] = {.name = "logp",
@@ -31,7 +31,6 @@ static const vpsde_column columns[N_COLUMNS] = {
                             .description = "standard error of delta_logp over the probes; 0 for an "
                                            "exact trace, NaN for one probe",
                             .type = VPSDE_F64},
-    {.name = "sample", .description = "global index of the row", .type = VPSDE_I64},
     {.name = "nfe", .description = "model evaluations, rejected steps included", .type = VPSDE_I32},
     {.name = "jvp", .description = "Jacobian-vector products", .type = VPSDE_I32},
     {.name = "rejected", .description = "rejected steps", .type = VPSDE_I32},
@@ -55,7 +54,6 @@ static vpsde_status fill_rows(vpsde_score_rows *rows, size_t capacity)
     for (size_t c = 0; c < VPSDE_N_SCORES; c++) {
         VPSDE_TRY(vpsde_alloc(&rows->score[c], capacity, sizeof(double)));
     }
-    VPSDE_TRY(vpsde_alloc(&rows->sample, capacity, sizeof(*rows->sample)));
     VPSDE_TRY(vpsde_alloc(&rows->nfe, capacity, sizeof(*rows->nfe)));
     VPSDE_TRY(vpsde_alloc(&rows->jvp, capacity, sizeof(*rows->jvp)));
     VPSDE_TRY(vpsde_alloc(&rows->rejected, capacity, sizeof(*rows->rejected)));
@@ -80,7 +78,6 @@ void vpsde_score_rows_destroy(vpsde_score_rows *rows)
 {
     if (!rows) return;
     for (size_t c = 0; c < VPSDE_N_SCORES; c++) free(rows->score[c]);
-    free(rows->sample);
     free(rows->nfe);
     free(rows->jvp);
     free(rows->rejected);
@@ -204,13 +201,11 @@ vpsde_status vpsde_score_report_write(vpsde_score_report *report, vpsde_score_ro
     const void *data[N_COLUMNS];
     size_t column = 0;
     for (size_t i = 0; i < n; i++) {
-        rows->sample[i] = (int64_t)(first + i);
         for (size_t c = 0; rows->status[i] != VPSDE_ROW_OK && c < VPSDE_N_SCORES; c++) {
             rows->score[c][i] = (double)NAN;
         }
     }
     for (size_t c = 0; c < VPSDE_N_SCORES; c++) data[column++] = rows->score[c];
-    data[column++] = rows->sample;
     data[column++] = rows->nfe;
     data[column++] = rows->jvp;
     data[column++] = rows->rejected;

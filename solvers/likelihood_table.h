@@ -19,7 +19,6 @@ enum {
 
 typedef struct vpsde_score_rows {
     double *score[VPSDE_N_SCORES]; /* (capacity) each */
-    int64_t *sample;
     int32_t *nfe, *jvp, *rejected;
     uint8_t *status; /* vpsde_row_status */
 } vpsde_score_rows;

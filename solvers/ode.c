@@ -20,7 +20,7 @@ const vpsde_param vpsde_ode_params[] = {
                              .kind = VPSDE_PARAM_INT,
                              .value = 100000,
                              .min = 1,
-                             .max = 1e9,
+                             .max = 1e7,
                              .doc = "attempted steps after which a sample counts as failed"},
     {.name = NULL},
 };
@@ -75,14 +75,30 @@ bool vpsde_ode_log_due(const vpsde_ode *ode, double s, double *at)
 
 double *vpsde_ode_log_take(vpsde_ode *ode) { return ode->log_y + ode->log_next++ * ode->log_dim; }
 
-void vpsde_ode_log_hermite(vpsde_ode *ode, double s0, const double *y0, const double *f0, double s1,
-                           const double *y1, const double *f1)
+/* With L_q the Lagrange polynomial that is 1 at s_q and l = L_q'(s_q) = sum 1/(s_q - s_p):
+ *     sum_q L_q^2 ((1 - 2 l (s - s_q)) y_q + (s - s_q) f_q). */
+static void hermite(const vpsde_ode_point *point, size_t n, double s, size_t dim, double *out)
 {
-    const double h = s1 - s0;
-    for (double at; vpsde_ode_log_due(ode, s1, &at);) {
-        const double u = (at - s0) / h, v = 1 - u;
-        vec_lin4(ode->log_dim, vpsde_ode_log_take(ode), v * v * (1 + 2 * u), y0,
-                 u * u * (1 + 2 * v), y1, h * u * v * v, f0, -h * u * u * v, f1);
+    for (size_t q = 0; q < n; q++) {
+        double lagrange = 1, slope = 0;
+        for (size_t p = 0; p < n; p++) {
+            if (p == q) continue;
+            lagrange *= (s - point[p].s) / (point[q].s - point[p].s);
+            slope += 1 / (point[q].s - point[p].s);
+        }
+        const double square = lagrange * lagrange, away = s - point[q].s;
+        const double value = square * (1 - 2 * slope * away), tangent = square * away;
+        if (q == 0)
+            vec_lin2(dim, out, value, point[q].y, tangent, point[q].f);
+        else
+            vec_lin3(dim, out, 1, out, value, point[q].y, tangent, point[q].f);
+    }
+}
+
+void vpsde_ode_log_hermite(vpsde_ode *ode, const vpsde_ode_point *point, size_t n)
+{
+    for (double at; vpsde_ode_log_due(ode, point[n - 1].s, &at);) {
+        hermite(point, n, at, ode->log_dim, vpsde_ode_log_take(ode));
     }
 }
 

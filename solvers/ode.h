@@ -58,10 +58,15 @@ bool vpsde_ode_log_due(const vpsde_ode *ode, double s, double *at);
 /* Where that point's values go; the next one is due. */
 double *vpsde_ode_log_take(vpsde_ode *ode);
 
-/* Fills all log points due in the step from (s0, y0, f0) to (s1, y1, f1) by cubic Hermite
- * interpolation (order 3). */
-void vpsde_ode_log_hermite(vpsde_ode *ode, double s0, const double *y0, const double *f0, double s1,
-                           const double *y1, const double *f1);
+/* A step's end: where, value and derivative (dim). */
+typedef struct vpsde_ode_point {
+    double s;
+    const double *y, *f;
+} vpsde_ode_point;
+
+/* Fills all log points up to point[n - 1] by Hermite interpolation through n <= 3 step ends: order 3
+ * through two, 5 through three. */
+void vpsde_ode_log_hermite(vpsde_ode *ode, const vpsde_ode_point *point, size_t n);
 
 /* ENUMERIC with the place and the reason in the message. */
 vpsde_status vpsde_ode_give_up(const vpsde_ode *ode, double s, const char *why);

@@ -27,7 +27,8 @@ static inline void check_close(double actual, double expected, double tolerance,
     _fail(file, line);
 }
 
-#define assert_ok(expression) check_status((expression), VPSDE_OK, NULL, #expression, __FILE__, __LINE__)
+#define assert_ok(expression)                                                                      \
+    check_status((expression), VPSDE_OK, NULL, #expression, __FILE__, __LINE__)
 
 /* The call fails with `status` and its message contains `words`. */
 #define assert_fails(expression, status, words)                                                    \

@@ -1,6 +1,7 @@
 /* Likelihoods against the closed form; see also test_sample_ode.c. */
 #include "tests/check.h"
 
+#include "models/mlp.h"
 #include "tests/ode_fixture.h"
 
 enum { ROWS = 24, DIM_MAX = 64 };
@@ -64,7 +65,6 @@ static void meets_the_closed_form(void **state)
 
 typedef struct catcher {
     double score[5][ROWS];
-    int64_t sample[ROWS];
     int32_t nfe[ROWS], jvp[ROWS], rejected[ROWS];
     uint8_t status[ROWS];
     size_t first, blocks;
@@ -75,9 +75,9 @@ typedef struct catcher {
 static vpsde_status catch_begin(void *self, const vpsde_table *table)
 {
     catcher *c = self;
-    assert_int_equal(table->n_columns, 10);
+    assert_int_equal(table->n_columns, 9);
     assert_string_equal(table->columns[0].name, "logp");
-    assert_string_equal(table->columns[9].name, "status");
+    assert_string_equal(table->columns[8].name, "status");
     snprintf(c->path, sizeof(c->path), "%s", table->path);
     c->first = table->first;
     return VPSDE_OK;
@@ -89,11 +89,10 @@ static vpsde_status catch_write(void *self, size_t first, size_t n, const void *
     const size_t at = first - c->first;
     assert_true(at + n <= ROWS);
     for (size_t s = 0; s < 5; s++) memcpy(c->score[s] + at, data[s], n * sizeof(double));
-    memcpy(c->sample + at, data[5], n * sizeof(int64_t));
-    memcpy(c->nfe + at, data[6], n * sizeof(int32_t));
-    memcpy(c->jvp + at, data[7], n * sizeof(int32_t));
-    memcpy(c->rejected + at, data[8], n * sizeof(int32_t));
-    memcpy(c->status + at, data[9], n);
+    memcpy(c->nfe + at, data[5], n * sizeof(int32_t));
+    memcpy(c->jvp + at, data[6], n * sizeof(int32_t));
+    memcpy(c->rejected + at, data[7], n * sizeof(int32_t));
+    memcpy(c->status + at, data[8], n);
     c->blocks++;
     return VPSDE_OK;
 }
@@ -138,11 +137,11 @@ static void reports_its_parts(void **state)
     run.first = 40;
     assert_ok(run_all(&run, &c));
     assert_string_equal(c.path, "/likelihood/gsl_rkf45");
+    assert_int_equal(c.first, 40);
     for (size_t i = 0; i < ROWS; i++) {
         assert_close(c.score[0][i], c.score[1][i] + c.score[2][i], 0);
         assert_close(c.score[3][i], -c.score[0][i] / (3 * log(2)) + 7, 1e-14);
         assert_close(c.score[4][i], 0, 0);
-        assert_int_equal(c.sample[i], 40 + i);
         assert_true(c.nfe[i] > 20 && c.nfe[i] < 2000 && c.jvp[i] == 0 && c.status[i] == 0);
     }
     run.trace = VPSDE_TRACE_HUTCHINSON;
@@ -206,6 +205,44 @@ static void depends_on_nothing_but_its_index(void **state)
         }
     }
     vpsde_model_destroy(mixture);
+    vpsde_process_destroy(process);
+}
+
+/* A real network: every row's bits are its own, alone, beside others and on several threads. */
+static void network_rows_keep_their_bits(void **state)
+{
+    (void)state;
+    const vpsde_mlp_spec spec = {.dim = 2, .hidden = 32, .layers = 2};
+    vpsde_process *process = make_process(1e-3, VPSDE_TERMINAL_STANDARD_NORMAL);
+    vpsde_model *network;
+    size_t n_out, n_in;
+    double x[ROWS * 2];
+    assert_ok(vpsde_mlp_create(&network, &spec, 3));
+    float *weight = vpsde_mlp_tensor(network, "output.weight", &n_out, &n_in);
+    assert_non_null(weight);
+    for (size_t e = 0; e < n_out * n_in; e++) weight[e] = 0.2f * (float)sin(1.3 * (double)e);
+    network->block_rows = POSING_ROWS;
+    for (size_t e = 0; e < ROWS * 2; e++) x[e] = 2 * sin(2.7 * (double)e);
+    for (int estimated = 0; estimated < 2; estimated++) {
+        catcher all, other;
+        vpsde_likelihood run = make_run(process, network, "cvode-adams", 1e-4, x, ROWS);
+        run.trace = estimated ? VPSDE_TRACE_HUTCHINSON : VPSDE_TRACE_EXACT;
+        run.probes = 3;
+        assert_ok(run_all(&run, &all));
+        assert_true(isfinite(all.score[0][0]) && all.jvp[0] == (estimated ? 3 : 2) * all.nfe[0]);
+        run.n_threads = 3;
+        assert_ok(run_all(&run, &other));
+        assert_same_bits(&all, &other, ROWS);
+        for (size_t i = ROWS; i-- > 0;) {
+            vpsde_likelihood alone = run;
+            alone.first = i;
+            alone.count = 1;
+            alone.x = x + i * 2;
+            assert_ok(run_all(&alone, &other));
+            assert_memory_equal(&other.score[0][0], &all.score[0][i], sizeof(double));
+        }
+    }
+    vpsde_model_destroy(network);
     vpsde_process_destroy(process);
 }
 
@@ -394,6 +431,7 @@ int main(void)
         cmocka_unit_test(meets_the_closed_form),
         cmocka_unit_test(reports_its_parts),
         cmocka_unit_test(depends_on_nothing_but_its_index),
+        cmocka_unit_test(network_rows_keep_their_bits),
         cmocka_unit_test(traces_agree),
         cmocka_unit_test(hutchinson_has_the_right_law),
         cmocka_unit_test(flags_bad_rows_and_goes_on),

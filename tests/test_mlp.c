@@ -4,7 +4,9 @@
 #include <stdlib.h>
 
 #include "core/config.h"
+#include "core/parallel.h"
 #include "models/layers/linear.h"
+#include "models/layers/narrow.h"
 #include "models/layers/pointwise.h"
 #include "models/mlp.h"
 #include "models/train.h"
@@ -243,7 +245,7 @@ static void products_keep_their_bits(void **state)
         assert_true(w && x && y && part && result);
         for (size_t e = 0; e < out * in; e++) w[e] = sinf((float)(e * e % 9973));
         for (size_t e = 0; e < in * VPSDE_COLUMNS; e++) x[e] = cosf((float)(e * 7 % 9973));
-        const int saved = vpsde_linear_begin();
+        const int saved = vpsde_serial_begin();
         assert_ok(vpsde_linear(out, in, VPSDE_COLUMNS, w, x, y));
         for (size_t columns = VPSDE_COLUMN_STEP; columns <= VPSDE_COLUMNS;
              columns += VPSDE_COLUMN_STEP) {
@@ -260,13 +262,50 @@ static void products_keep_their_bits(void **state)
                 }
             }
         }
-        vpsde_linear_end(saved);
+        vpsde_serial_end(saved);
         free(w);
         free(x);
         free(y);
         free(part);
         free(result);
     }
+}
+
+/* One column gives the bits of a full product, whichever way it took. */
+static void narrow_products_keep_their_bits(void **state)
+{
+    static const size_t shape[][2] = {{128, 128}, {128, 2}, {2, 128}, {9, 700}, {1, 1}};
+    size_t n_chains = 0;
+    (void)state;
+    for (size_t s = 0; s < sizeof(shape) / sizeof(*shape); s++) {
+        const size_t out = shape[s][0], in = shape[s][1];
+        float *const w = calloc(out * in, sizeof(float));
+        float *const x = calloc(in * VPSDE_COLUMNS, sizeof(float));
+        float *const y = calloc(out * VPSDE_COLUMNS, sizeof(float));
+        float *const column = calloc(in, sizeof(float));
+        float *const result = calloc(out + 8, sizeof(float));
+        vpsde_narrow narrow;
+        assert_true(w && x && y && column && result);
+        for (size_t e = 0; e < out * in; e++) w[e] = sinf((float)(e * e % 9973));
+        for (size_t e = 0; e < in * VPSDE_COLUMNS; e++) x[e] = cosf((float)(e * 7 % 9973));
+        const int saved = vpsde_serial_begin();
+        assert_ok(vpsde_narrow_init(&narrow, out, in, w));
+        n_chains += narrow.transposed != NULL;
+        assert_ok(vpsde_linear(out, in, VPSDE_COLUMNS, w, x, y));
+        for (size_t i = 0; i < VPSDE_COLUMNS; i++) {
+            for (size_t k = 0; k < in; k++) column[k] = x[k * VPSDE_COLUMNS + i];
+            assert_ok(vpsde_narrow_product(&narrow, column, result));
+            for (size_t o = 0; o < out; o++) assert_true(result[o] == y[o * VPSDE_COLUMNS + i]);
+        }
+        vpsde_serial_end(saved);
+        vpsde_narrow_fini(&narrow);
+        free(w);
+        free(x);
+        free(y);
+        free(column);
+        free(result);
+    }
+    print_message("chains used for %zu of 5 shapes\n", n_chains);
 }
 
 static void tangents_are_derivatives(void **state)
@@ -449,6 +488,7 @@ int main(void)
         cmocka_unit_test(a_row_knows_nothing_but_itself),
         cmocka_unit_test(shares_a_time),
         cmocka_unit_test(products_keep_their_bits),
+        cmocka_unit_test(narrow_products_keep_their_bits),
         cmocka_unit_test(tangents_are_derivatives),
         cmocka_unit_test(adjoint_agrees),
         cmocka_unit_test(tangents_are_linear),

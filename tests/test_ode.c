@@ -151,8 +151,8 @@ static void logs_without_touching_a_bit(void **state)
             for (size_t k = 0; k < N_LOG; k++) {
                 double exact[4];
                 turning_at(at[k], 4, exact);
-                /* rk8pd's steps are long for a cubic */
-                const double allowed = strcmp(names[m], "gsl-rk8pd") == 0 ? 3e-2 : 1e-3;
+                /* rk8pd's steps are long for order 5 */
+                const double allowed = strcmp(names[m], "gsl-rk8pd") == 0 ? 2e-4 : 1e-4;
                 for (size_t j = 0; j < 3; j++) assert_close(y[k * 3 + j], exact[j], allowed);
             }
         }
@@ -219,7 +219,8 @@ static void reports_failures(void **state)
         p.ode.rhs = nan_beyond_one;
         assert_fails(solve(m, &p), VPSDE_ENUMERIC, "stopped at");
         assert_true(p.ode.non_finite);
-        if (p.ode.n_rhs >= 5000) print_error("%s: %llu\n", names[m], (unsigned long long)p.ode.n_rhs);
+        if (p.ode.n_rhs >= 5000)
+            print_error("%s: %llu\n", names[m], (unsigned long long)p.ode.n_rhs);
         assert_true(p.ode.n_rhs < 5000);
 
         set_up(&p, 4, 0.2, 3.1, 1e-6);

@@ -20,8 +20,8 @@ typedef enum vpsde_last_step {
 } vpsde_last_step;
 
 typedef struct vpsde_grid {
-    size_t n_steps;         /* intervals, the one to t = 0 of VPSDE_LAST_EULER included */
-    vpsde_coef *node;       /* (n_steps + 1), t decreasing */
+    size_t n_steps;   /* intervals, the one to t = 0 of VPSDE_LAST_EULER included */
+    vpsde_coef *node; /* (n_steps + 1), t decreasing */
     vpsde_last_step last_step;
     const struct vpsde_grid_type *type;
 } vpsde_grid;

@@ -18,16 +18,16 @@ typedef struct vpsde_model vpsde_model;
 
 /** One evaluation. Layouts are row-major. */
 typedef struct vpsde_eval {
-    size_t n;                /* rows; at most the workspace's */
-    size_t k;                /* tangents a row, 0 for the value alone; at most the workspace's */
-    const vpsde_coef *coef;  /* coef[i * coef_stride] is row i's time */
-    size_t coef_stride;      /* 0: all rows share coef[0]; 1: one a row */
-    const double *x;         /* (n, d) */
-    const double *dx;        /* (n, k, d) tangents, NULL when k == 0 */
-    const int32_t *classes;  /* (n) class of each row, -1 for none; NULL: unconditional */
-    double *eps;             /* (n, d) out */
-    double *deps;            /* (n, k, d) out: J_eps dx; NULL when k == 0 */
-    double *div;             /* (n) out: tr J_eps; NULL unless wanted. Only where the type has
+    size_t n;               /* rows; at most the workspace's */
+    size_t k;               /* tangents a row, 0 for the value alone; at most the workspace's */
+    const vpsde_coef *coef; /* coef[i * coef_stride] is row i's time */
+    size_t coef_stride;     /* 0: all rows share coef[0]; 1: one a row */
+    const double *x;        /* (n, d) */
+    const double *dx;       /* (n, k, d) tangents, NULL when k == 0 */
+    const int32_t *classes; /* (n) class of each row, -1 for none; NULL: unconditional */
+    double *eps;            /* (n, d) out */
+    double *deps;           /* (n, k, d) out: J_eps dx; NULL when k == 0 */
+    double *div;            /* (n) out: tr J_eps; NULL unless wanted. Only where the type has
                                 VPSDE_MODEL_DIVERGENCE */
 } vpsde_eval;
 
@@ -71,13 +71,13 @@ typedef struct vpsde_model_type {
 
 struct vpsde_model {
     const vpsde_model_type *type;
-    size_t dim;           /* d */
-    size_t rank;          /* 1: (dim); 3: (channel, row, column) */
-    size_t shape[3];      /* shape[0] = dim when rank is 1 */
-    size_t n_classes;     /* 0: unconditional */
-    size_t n_parameters;  /* 0 for closed forms */
-    size_t block_rows;    /* rows of one network call */
-    char sha256[65];      /* of the weights, "" for closed forms */
+    size_t dim;                 /* d */
+    size_t rank;                /* 1: (dim); 3: (channel, row, column) */
+    size_t shape[3];            /* shape[0] = dim when rank is 1 */
+    size_t n_classes;           /* 0: unconditional */
+    size_t n_parameters;        /* 0 for closed forms */
+    size_t block_rows;          /* rows of one network call */
+    char sha256[65];            /* of the weights, "" for closed forms */
     vpsde_process_spec process; /* the process it was trained for; schedule NULL: any */
     double *process_betas;      /* owned storage behind process.betas, or NULL */
     void *impl;

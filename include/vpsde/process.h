@@ -51,7 +51,7 @@ typedef struct vpsde_schedule_type {
 } vpsde_schedule_type;
 
 VPSDE_API const vpsde_schedule_type *vpsde_schedule_find(const char *name); /* or NULL */
-VPSDE_API const vpsde_schedule_type *vpsde_schedule_at(size_t index);       /* or NULL past the end */
+VPSDE_API const vpsde_schedule_type *vpsde_schedule_at(size_t index); /* or NULL past the end */
 
 typedef enum vpsde_terminal {
     VPSDE_TERMINAL_STANDARD_NORMAL, /* N(0, I) stands for p_T */
@@ -64,11 +64,11 @@ typedef struct vpsde_process_spec {
     double param[VPSDE_PARAM_MAX];
     const double *betas; /* (n_betas), for schedules that take a table; copied */
     size_t n_betas;
-    double t_min;              /* sampling and likelihood end / start here, >= 0 */
-    double t_max;              /* 0: the schedule's own end */
+    double t_min; /* sampling and likelihood end / start here, >= 0 */
+    double t_max; /* 0: the schedule's own end */
     vpsde_terminal terminal;
-    double label_scale;        /* label = label_scale * t + label_offset; 0: the schedule's N */
-    double label_offset;       /* DDPM networks: N t - 1, i.e. index i - 1 at t = i / N */
+    double label_scale;  /* label = label_scale * t + label_offset; 0: the schedule's N */
+    double label_offset; /* DDPM networks: N t - 1, i.e. index i - 1 at t = i / N */
 } vpsde_process_spec;
 
 /** Defaults of `schedule`: its parameters, t_min 1e-3, N(0, I), label = N t - 1 (N = 1000 for

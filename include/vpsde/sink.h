@@ -32,14 +32,14 @@ typedef struct vpsde_column {
 
 /** A named axis with its coordinate values, e.g. time with t, alpha, sigma, lambda. */
 typedef struct vpsde_axis {
-    const char *name;        /* "time" */
+    const char *name; /* "time" */
     size_t length;
     const char *description;
-    size_t n_coordinates;    /* further 1-D coordinates along it */
+    size_t n_coordinates; /* further 1-D coordinates along it */
     const struct vpsde_coordinate {
         const char *name, *units, *description;
         const double *values; /* (length) */
-    } *coordinates;
+    } * coordinates;
 } vpsde_axis;
 
 /** Name and text or number of one fact about a run: becomes an attribute. */
@@ -51,7 +51,7 @@ typedef struct vpsde_fact {
 
 /** What a computation tells its sink before the first block. All borrowed for the call. */
 typedef struct vpsde_table {
-    const char *path; /* group in a run file: "/runs/ddim", "/likelihood/gsl_rk8pd" */
+    const char *path;     /* group in a run file: "/runs/ddim", "/likelihood/gsl_rk8pd" */
     const char *row_axis; /* name of the leading axis; NULL: "sample" */
     size_t first, count;  /* rows: global index of the first, how many */
     const vpsde_axis *axes;

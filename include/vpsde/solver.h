@@ -16,9 +16,9 @@ extern "C" {
 
 enum {
     VPSDE_SOLVER_STOCHASTIC = 1u << 0,
-    VPSDE_SOLVER_ADAPTIVE = 1u << 1,      /* takes rtol, atol instead of a grid */
-    VPSDE_SOLVER_COMPAT = 1u << 2,        /* reproduces an upstream formula known to be off */
-    VPSDE_SOLVER_BATCH_COUPLED = 1u << 3  /* a sample depends on its block: compat forms only */
+    VPSDE_SOLVER_ADAPTIVE = 1u << 1,     /* takes rtol, atol instead of a grid */
+    VPSDE_SOLVER_COMPAT = 1u << 2,       /* reproduces an upstream formula known to be off */
+    VPSDE_SOLVER_BATCH_COUPLED = 1u << 3 /* a sample depends on its block: compat forms only */
 };
 
 struct vpsde_block; /* solvers/driver.h */
@@ -88,15 +88,15 @@ typedef struct vpsde_sampling {
     const vpsde_process *process;
     const vpsde_model *model;
     const vpsde_solver_type *solver;
-    const double *param;     /* the solver's parameters; NULL: defaults */
-    const vpsde_grid *grid;  /* fixed-step solvers: the steps. Adaptive: where states are stored */
-    double rtol, atol;       /* adaptive solvers, > 0 */
+    const double *param;    /* the solver's parameters; NULL: defaults */
+    const vpsde_grid *grid; /* fixed-step solvers: the steps. Adaptive: where states are stored */
+    double rtol, atol;      /* adaptive solvers, > 0 */
     uint64_t seed;
-    size_t first, count;     /* global index of the first sample, how many */
-    const double *init;      /* (count, d) start states at t_max; NULL: drawn from the terminal */
-    const int32_t *classes;  /* (count) or NULL */
+    size_t first, count;    /* global index of the first sample, how many */
+    const double *init;     /* (count, d) start states at t_max; NULL: drawn from the terminal */
+    const int32_t *classes; /* (count) or NULL */
     vpsde_log log;
-    size_t n_threads;        /* 0: all there are */
+    size_t n_threads; /* 0: all there are */
     vpsde_control control;
 } vpsde_sampling;
 

@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__)
-#define VPSDE_API __attribute__((visibility("default")))
+#define VPSDE_API          __attribute__((visibility("default")))
 #define VPSDE_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #else
 #define VPSDE_API

@@ -1,24 +1,10 @@
 #include "models/layers/linear.h"
 
 #include <dnnl.h>
-#include <omp.h>
 
 size_t vpsde_linear_columns(size_t n)
 {
     return (n + VPSDE_COLUMN_STEP - 1) / VPSDE_COLUMN_STEP * VPSDE_COLUMN_STEP;
-}
-
-/* oneDNN takes its number of threads from OpenMP; splitting a product may change its last bits. */
-int vpsde_linear_begin(void)
-{
-    const int saved = omp_get_max_threads();
-    if (saved != 1) omp_set_num_threads(1);
-    return saved;
-}
-
-void vpsde_linear_end(int saved)
-{
-    if (saved != 1) omp_set_num_threads(saved);
 }
 
 static vpsde_status product(char ta, char tb, size_t m, size_t n, size_t k, const float *a,
