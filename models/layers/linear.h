@@ -7,7 +7,7 @@
  * of VPSDE_COLUMN_STEP and at most VPSDE_COLUMNS. Measured with oneDNN 2.6.3 (SSE4.1, AVX, AVX2;
  * 18 shapes, in and out 1 to 1024): all positions, neighbours and widths 16, 32, 48, 64 agree to
  * the bit, where widths 8 and 24 differ; the row-major product with 'T' weights fails for 128 rows.
- * tests/test_mlp.c repeats the check on the machine at hand. Splitting a product over threads may
+ * tests/test_layers.c repeats the check on the machine at hand. Splitting a product over threads may
  * change its last bits: callers stand between vpsde_serial_begin and vpsde_serial_end. */
 #ifndef VPSDE_MODELS_LAYERS_LINEAR_H
 #define VPSDE_MODELS_LAYERS_LINEAR_H

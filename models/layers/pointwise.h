@@ -22,7 +22,7 @@ void vpsde_residual(size_t features, size_t columns, float *h, const float *z, c
 void vpsde_multiply(size_t count, float *out, const float *x, const float *y);
 void vpsde_multiply_add(size_t count, float *out, const float *x, const float *y);
 void vpsde_add(size_t count, float *out, const float *x);
-/* sums[f] = sum_i z[f,i], in a fixed order */
+/* sums[f] = sum_i z[f,i], in a fixed order; columns a multiple of 16 */
 void vpsde_row_sums(size_t features, size_t columns, float *sums, const float *z);
 
 /* f[k,i] = cos(2 pi frequency[k] label[i]), f[half + k, i] = sin(...); frequencies in turns.
