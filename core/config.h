@@ -80,6 +80,17 @@ vpsde_status vpsde_config_numbers(double **out, size_t *rank, size_t *dims, size
 /* Every row of a parameter table as a key of this section. */
 vpsde_status vpsde_config_params(double *values, vpsde_config *c, const vpsde_param *table);
 
+/* A short form written out: a single word under `key` (NULL: the node itself) becomes the section
+ * {word_key: word}, so that `solver: [ddim]` and `solver: [{solver: ddim}]` are one thing and the
+ * resolved document shows every parameter. Anything else stays as it is. */
+vpsde_status vpsde_config_expand(vpsde_config *c, const char *key, const char *word_key);
+/* A list of words of "a|b|c" (or one word): bit i of *bits for the i-th. */
+vpsde_status vpsde_config_words(unsigned *bits, vpsde_config *c, const char *key,
+                                const char *choices, unsigned fallback);
+/* Two numbers. */
+vpsde_status vpsde_config_pair(double out[2], vpsde_config *c, const char *key,
+                               const double fallback[2]);
+
 /* ECONFIG at the place of `key` (NULL: the node itself): for checks the caller makes. */
 vpsde_status vpsde_config_fail(const vpsde_config *c, const char *key, const char *format, ...)
     VPSDE_PRINTF(3, 4);

@@ -45,7 +45,8 @@ vpsde_status vpsde_config_check(const vpsde_config *root)
     if (is_value) return VPSDE_OK;
     for (size_t i = 0; i < root->n_children; i++) {
         const vpsde_config *node = root->child[i];
-        if (node->written && node->order == 0) return fail_unknown(node);
+        const bool removed = node->kind == VPSDE_NODE_ABSENT && node->set; /* --set key=null */
+        if (node->written && node->order == 0 && !removed) return fail_unknown(node);
         VPSDE_TRY(vpsde_config_check(node));
     }
     return VPSDE_OK;

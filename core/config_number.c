@@ -2,12 +2,13 @@
 #include "core/config_impl.h"
 
 #include <errno.h>
-#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "core/number.h"
 
 #define DIGITS "0123456789"
 
@@ -22,9 +23,6 @@ typedef enum form {
     FORM_FLOAT,
     FORM_NOT_FINITE
 } form;
-
-/* glibc hands out its built-in C locale here: nothing is allocated. */
-static locale_t c_locale(void) { return newlocale(LC_ALL_MASK, "C", (locale_t)0); }
 
 static bool is_all(const char *text, const char *set)
 {
@@ -84,9 +82,7 @@ vpsde_number vpsde_config_read_real(double *out, const char *text)
         *out = (double)whole;
         return problem;
     }
-    const locale_t c = c_locale();
-    *out = c ? strtod_l(text, NULL, c) : strtod(text, NULL);
-    if (c) freelocale(c);
+    (void)vpsde_parse_real(out, text); /* its form is known */
     return isfinite(*out) ? VPSDE_NUMBER_OK : VPSDE_NUMBER_TOO_LARGE;
 }
 
@@ -159,19 +155,12 @@ static void add_point(char out[VPSDE_CONFIG_NUMBER_SIZE])
 
 void vpsde_config_print_real(char out[VPSDE_CONFIG_NUMBER_SIZE], double value, bool as_float)
 {
-    const locale_t c = c_locale();
-    const locale_t before = c ? uselocale(c) : (locale_t)0;
     char text[VPSDE_CONFIG_NUMBER_SIZE] = "";
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, sizeof(text), "%.*g", digits, value);
-        if (strtod(text, NULL) == value) break;
-    }
+    vpsde_format_real(text, sizeof(text), value, 1);
     /* %g turns to exponents once they exceed the digits: 2e+01 for 20 */
     if (fabs(value) < 1e15 && value == floor(value)) {
         snprintf(text, sizeof(text), "%.0f", value);
     }
-    if (before) uselocale(before);
-    if (c) freelocale(c);
     if (as_float && isfinite(value)) add_point(text);
     memcpy(out, text, sizeof(text));
 }

@@ -1,6 +1,5 @@
 #include "core/h5_file.h"
 
-#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -207,11 +206,13 @@ vpsde_status vpsde_h5_text(vpsde_h5 *file, const char *object, const char *name,
 vpsde_status vpsde_h5_number(vpsde_h5 *file, const char *object, const char *name, double number)
 {
     VPSDE_TRY(vpsde_h5_start()); /* the H5T_ names are calls */
-    if (fabs(number) <= 0x1p53 && number == floor(number)) {
-        const int64_t whole = (int64_t)number;
-        return vpsde_h5_attribute(file, object, name, H5T_STD_I64LE, H5T_NATIVE_INT64, 0, &whole);
-    }
     return vpsde_h5_attribute(file, object, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 0, &number);
+}
+
+vpsde_status vpsde_h5_int(vpsde_h5 *file, const char *object, const char *name, int64_t number)
+{
+    VPSDE_TRY(vpsde_h5_start());
+    return vpsde_h5_attribute(file, object, name, H5T_STD_I64LE, H5T_NATIVE_INT64, 0, &number);
 }
 
 vpsde_status vpsde_h5_uint(vpsde_h5 *file, const char *object, const char *name, uint64_t number)

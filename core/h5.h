@@ -35,8 +35,8 @@ vpsde_status vpsde_h5_group(vpsde_h5 *file, const char *path);
 
 /* Attributes of a group or dataset ("/" is the root); an older one of the name is replaced. */
 vpsde_status vpsde_h5_text(vpsde_h5 *file, const char *object, const char *name, const char *text);
-/* int64 where the number is whole, float64 elsewhere. */
 vpsde_status vpsde_h5_number(vpsde_h5 *file, const char *object, const char *name, double number);
+vpsde_status vpsde_h5_int(vpsde_h5 *file, const char *object, const char *name, int64_t number);
 vpsde_status vpsde_h5_uint(vpsde_h5 *file, const char *object, const char *name, uint64_t number);
 
 /* One dataset. A scale has rank 1 and no `scales`; any other names the scale of each axis. */
@@ -49,7 +49,7 @@ typedef struct vpsde_h5_dataset {
     const char *flag_meanings;         /* categories 0, 1, ...; or NULL */
 } vpsde_h5_dataset;
 
-/* Unwritten elements read as NaN, -1, or 255. */
+/* Unwritten elements read as NaN, -1, or 255; chunks of them take no space. */
 vpsde_status vpsde_h5_dataset_create(vpsde_h5 *file, const vpsde_h5_dataset *spec);
 
 /* Rows of a chunk: whole multiples of it, in order, are written fastest. */

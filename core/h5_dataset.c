@@ -65,7 +65,8 @@ static hid_t dataset_properties(const vpsde_h5_dataset *spec)
     if (H5Pset_obj_track_times(create, 0) < 0 ||
         H5Pset_attr_creation_order(create, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED) < 0 ||
         H5Pset_chunk(create, (int)spec->rank, chunk) < 0 || H5Pset_fletcher32(create) < 0 ||
-        set_fill(create, spec->type) < 0 || H5Pset_fill_time(create, H5D_FILL_TIME_ALLOC) < 0) {
+        set_fill(create, spec->type) < 0 || H5Pset_fill_time(create, H5D_FILL_TIME_IFSET) < 0 ||
+        H5Pset_alloc_time(create, H5D_ALLOC_TIME_INCR) < 0) {
         H5Pclose(create);
         return H5I_INVALID_HID;
     }

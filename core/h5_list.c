@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/h5.h"
+#include "core/mem.h"
 
 enum { TEXT_SIZE = 512, RANK_MAX = 8 };
 
@@ -26,6 +27,7 @@ static void read_text(char text[TEXT_SIZE], hid_t object, const char *name)
                       H5Tis_variable_str(type) == 0 && H5Tget_size(type) < TEXT_SIZE &&
                       H5Aget_storage_size(attribute) < TEXT_SIZE;
     if (fits && H5Aread(attribute, type, text) >= 0) text[H5Tget_size(type)] = '\0';
+    vpsde_flatten(text);
     if (type >= 0) H5Tclose(type);
     if (attribute >= 0) H5Aclose(attribute);
 }
@@ -49,6 +51,7 @@ static herr_t on_object(hid_t root, const char *name, const H5O_info_t *info, vo
     const hid_t object = H5Oopen(v->file, name, H5P_DEFAULT);
     if (object < 0) return -1;
     snprintf(path, sizeof(path), "/%s", name);
+    vpsde_flatten(path);
     read_text(units, object, "units");
     read_text(description, object, "description");
     vpsde_h5_object out = {.path = path, .units = units, .description = description};

@@ -10,7 +10,7 @@ typedef struct vpsde_h5_object {
     const char *path;
     size_t rank; /* 0: a group */
     size_t dims[8];
-    const char *units, *description; /* "" where there is none */
+    const char *units, *description; /* "" where there is none; all flattened */
 } vpsde_h5_object;
 
 typedef void (*vpsde_h5_object_fn)(void *context, const vpsde_h5_object *object);

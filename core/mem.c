@@ -53,6 +53,15 @@ vpsde_status vpsde_format(char **out, const char *format, ...)
     return VPSDE_OK;
 }
 
+void vpsde_flatten(char *text)
+{
+    for (unsigned char *c = (unsigned char *)text; *c; c++) {
+        const bool c1 = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;
+        if (c1) c[1] = ' ';
+        if (c1 || *c < ' ' || *c == 0x7f) *c = ' ';
+    }
+}
+
 /* Levenshtein distance by one rolling row; words longer than WORD_MAX count as far. */
 static size_t edit_distance(const char *a, const char *b)
 {

@@ -20,6 +20,10 @@ vpsde_status vpsde_strdup(char **out, const char *text);
 /* printf into fresh memory to be freed. */
 vpsde_status vpsde_format(char **out, const char *format, ...) VPSDE_PRINTF(2, 3);
 
+/* One line, and nothing in it that a terminal would obey: control characters (C0, DEL, and C1 in
+ * UTF-8) become blanks. For text that comes from files. */
+void vpsde_flatten(char *text);
+
 /* The entry of `names` (count) closest to `word` by edit distance, or NULL when none is near. */
 const char *vpsde_nearest(const char *word, const char *const *names, size_t count);
 

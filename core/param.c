@@ -1,12 +1,11 @@
 #include <vpsde/param.h>
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/mem.h"
+#include "core/number.h"
 
 size_t vpsde_param_count(const vpsde_param *table)
 {
@@ -95,10 +94,8 @@ vpsde_status vpsde_param_set_text(double *values, const vpsde_param *table, cons
         values[index] = yes;
         return VPSDE_OK;
     }
-    char *end;
-    errno = 0;
-    const double value = strtod(text, &end);
-    if (end == text || *end || errno == ERANGE) {
+    double value;
+    if (!vpsde_parse_real(&value, text)) {
         return vpsde_fail(VPSDE_EINVAL, "%s: must be a number, got '%s'", name, text);
     }
     return vpsde_param_set(values, table, name, value);
@@ -119,8 +116,5 @@ void vpsde_param_format(char *out, size_t size, const vpsde_param *param, double
         snprintf(out, size, "%.*s", c ? (int)strcspn(c, "|") : 0, c ? c : "");
         return;
     }
-    for (int digits = 6; digits <= 17; digits++) { /* the shortest text that reads back the same */
-        snprintf(out, size, "%.*g", digits, value);
-        if (strtod(out, NULL) == value) return;
-    }
+    vpsde_format_real(out, size, value, 6);
 }

@@ -72,6 +72,21 @@ static size_t n_datasets(const vpsde_table *table)
     return n;
 }
 
+/* "/family" or "/family/name", of [a-z0-9_-]: a run file writes - as _. */
+static vpsde_status check_path(const char *path)
+{
+    static const char *const letters = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+    const char *at = path ? path : "";
+    size_t parts = 0, length = 1;
+    for (; *at == '/' && length > 0; parts++, at += length) length = strspn(++at, letters);
+    if (*at == '\0' && length > 0 && (parts == 1 || parts == 2)) return VPSDE_OK;
+    return vpsde_fail(
+        VPSDE_EINVAL,
+        "table %s: a path must start with / and be /family or /family/name, with names "
+        "(a label is one) of [a-z0-9_-]",
+        path ? path : "");
+}
+
 static vpsde_status check_names(const vpsde_table *table)
 {
     const size_t n = n_datasets(table);
@@ -137,10 +152,7 @@ static vpsde_status check_column(const vpsde_table *table, const vpsde_column *c
 vpsde_status vpsde_table_check(const vpsde_table *table)
 {
     size_t end;
-    if (!table->path || table->path[0] != '/') {
-        return vpsde_fail(VPSDE_EINVAL, "a table's path must start with /, got \"%s\"",
-                          table->path ? table->path : "");
-    }
+    VPSDE_TRY(check_path(table->path));
     if (table->count == 0 || __builtin_add_overflow(table->first, table->count, &end)) {
         return vpsde_fail(VPSDE_EINVAL, "table %s: %zu rows from %zu on cannot be", table->path,
                           table->count, table->first);

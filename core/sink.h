@@ -7,7 +7,7 @@
 
 #include <vpsde/sink.h>
 
-/* EINVAL, naming the table, unless it can be stored: names are [a-z0-9_] and differ, units and
+/* EINVAL, naming the table, unless it can be stored: the path has one or two parts of [a-z0-9_-], names are [a-z0-9_] and differ, units and
  * descriptions are there, widths are the products of declared axes, count > 0. An axis named like
  * the row axis describes the rows and has `count` elements. */
 vpsde_status vpsde_table_check(const vpsde_table *table);

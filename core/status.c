@@ -4,17 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/mem.h"
+
 enum { MESSAGE_SIZE = 1024 };
 
 static _Thread_local char message[MESSAGE_SIZE];
-
-/* One line, and nothing in it that a terminal would obey: names in messages come from files. */
-static void flatten(char *text)
-{
-    for (; *text; text++) {
-        if ((unsigned char)*text < ' ' || *text == 0x7f) *text = ' ';
-    }
-}
 
 vpsde_status vpsde_fail(vpsde_status status, const char *format, ...)
 {
@@ -24,7 +18,7 @@ vpsde_status vpsde_fail(vpsde_status status, const char *format, ...)
     vsnprintf(fresh, sizeof(fresh), format, args);
     va_end(args);
     memcpy(message, fresh, sizeof(message));
-    flatten(message);
+    vpsde_flatten(message); /* names in messages come from files */
     return status;
 }
 

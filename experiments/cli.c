@@ -99,13 +99,21 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     }
 }
 
-static int report(const vpsde_cli *cli, vpsde_status status)
+/* What was printed must have arrived. */
+static vpsde_status check_stdout(vpsde_status status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout)) return status;
+    if (status != VPSDE_OK) return status;
+    return vpsde_fail(VPSDE_EIO, "standard output cannot be written: %s", strerror(errno));
+}
+
+static int report(vpsde_status status)
 {
     vpsde_progress_done();
+    status = check_stdout(status);
     if (status == VPSDE_OK) return 0;
     const int signal = vpsde_stop_signal();
     fprintf(stderr, "vpsde: %s\n", vpsde_last_error());
-    (void)cli;
     return status == VPSDE_ESTOPPED && signal ? 128 + signal : vpsde_status_exit_code(status);
 }
 
@@ -131,8 +139,9 @@ int vpsde_verb_main(const vpsde_verb *verb, int argc, char **argv)
         if (argp_parse(&argp, argc, argv, 0, NULL, &p) != 0) {
             code = vpsde_status_exit_code(VPSDE_EUSAGE);
         } else {
-            vpsde_progress_init(&cli.control, verb->name, cli.quiet);
-            code = report(&cli, verb->run(&cli));
+            const bool works = verb->options & VPSDE_CLI_OUTPUT; /* others just end on a signal */
+            if (works) vpsde_progress_init(&cli.control, verb->name, cli.quiet);
+            code = report(verb->run(&cli));
         }
     }
     free(doc);

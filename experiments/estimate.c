@@ -114,6 +114,12 @@ static double stored_bytes(const vpsde_setup *s, size_t n_nodes)
     return (double)times * fields * state + 8 * (double)s->model->dim + LEDGER_BYTES;
 }
 
+double vpsde_estimate_bytes(const vpsde_setup *s, size_t entry)
+{
+    const size_t n_nodes = s->sampler.entries[entry].grid->n_steps + 1;
+    return stored_bytes(s, n_nodes) * (double)s->sampler.count;
+}
+
 /* Mean evaluations of an adaptive solver, from a few of its own samples. */
 static vpsde_status pilot_nfe(double *nfe, const vpsde_setup *s, size_t entry, const vpsde_cli *cli)
 {
@@ -134,14 +140,10 @@ vpsde_status vpsde_estimate_sampling(vpsde_estimate *out, const vpsde_setup *s, 
                                      const vpsde_cli *cli)
 {
     const vpsde_sampler_entry *e = &s->sampler.entries[entry];
-    double nfe = (double)e->grid->n_steps * e->solver->nfe_per_step, seconds;
+    double nfe = (double)vpsde_solver_nfe(e->solver, e->param, e->grid), seconds;
     *out = (vpsde_estimate){.samples = (double)s->sampler.count};
-    out->measured = e->solver->flags & VPSDE_SOLVER_ADAPTIVE;
-    if (out->measured) {
-        VPSDE_TRY(pilot_nfe(&nfe, s, entry, cli));
-    } else if (e->last_step == VPSDE_LAST_TWEEDIE) {
-        nfe += 1;
-    }
+    out->measured = e->solver->integrate != NULL;
+    if (out->measured) VPSDE_TRY(pilot_nfe(&nfe, s, entry, cli));
     VPSDE_TRY(seconds_per_row(&seconds, s, 0));
     out->evaluations = nfe * out->samples;
     out->bytes = stored_bytes(s, e->grid->n_steps + 1) * out->samples;
@@ -158,7 +160,7 @@ vpsde_status vpsde_estimate_likelihood(vpsde_estimate *out, const vpsde_setup *s
     vpsde_summary summary;
     vpsde_sink nothing = {.begin = ignore_begin, .write = ignore_write, .end = ignore_end};
     vpsde_sink sink = vpsde_summary_sink(&summary, &nothing);
-    VPSDE_TRY(vpsde_setup_rows(&x, &offset, s));
+    VPSDE_TRY(vpsde_setup_rows(&x, &offset, s, s->likelihood.dequantization));
     const vpsde_likelihood pilot = {
         .process = s->process,
         .model = s->model,

@@ -121,9 +121,12 @@ vpsde_status vpsde_loss_curve_read(vpsde_loss_curve *curve, const char *path, ui
 {
     curve->done = steps < curve->steps ? steps : curve->steps;
     for (size_t c = 0; c < N_COLUMNS; c++) {
+        vpsde_status status = VPSDE_EDATA;
         if (access(path, F_OK) == 0) {
-            VPSDE_TRY(read_column(curve->column[c], path, columns[c].name, curve->done));
-        } else {
+            status = read_column(curve->column[c], path, columns[c].name, curve->done);
+        }
+        if (status != VPSDE_OK && status != VPSDE_EDATA) return status;
+        if (status == VPSDE_EDATA) {
             for (size_t k = 0; k < curve->done; k++) curve->column[c][k] = (double)NAN;
         }
     }

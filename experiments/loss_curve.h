@@ -14,7 +14,7 @@ void vpsde_loss_curve_add(void *curve, const vpsde_train_report *report);
 /* Writes PATH with one row a step. EIO. */
 vpsde_status vpsde_loss_curve_write(const vpsde_loss_curve *curve, const char *path,
                                     const vpsde_setup *setup, const char *status);
-/* The first `steps` rows of an earlier file; a missing file leaves them unknown (NaN). */
+/* The first `steps` rows of an earlier file; a missing or other file leaves them unknown (NaN). */
 vpsde_status vpsde_loss_curve_read(vpsde_loss_curve *curve, const char *path, uint64_t steps);
 /* Mean loss of the last tenth of the steps done. */
 double vpsde_loss_curve_tail(const vpsde_loss_curve *curve);

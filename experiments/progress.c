@@ -53,7 +53,10 @@ void vpsde_progress_init(vpsde_control *control, const char *what, bool quiet)
     struct sigaction action = {.sa_handler = on_signal};
     const int signals[] = {SIGINT, SIGTERM, SIGHUP};
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
-        sigaction(signals[i], &action, NULL);
+        struct sigaction before;
+        if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler == SIG_IGN) continue;
+        sigaction(signals[i], &action,
+                  NULL); /* nohup and background jobs ignore theirs: so do we */
     }
     signal(SIGXFSZ, SIG_IGN); /* a file-size limit becomes an ordinary write error */
     line.what = what;

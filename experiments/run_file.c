@@ -1,5 +1,6 @@
 #include <vpsde/run.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,173 +9,22 @@
 #include "core/h5_read.h"
 #include "core/mem.h"
 #include "core/sha256.h"
-#include "core/sink.h"
 #include "experiments/run_folder.h"
-#include "experiments/run_index.h"
+#include "experiments/run_impl.h"
 
-struct vpsde_run {
-    vpsde_sink sink;
-    vpsde_parts *parts;
-    char *path, *verb, *config;
-    uint64_t seed;
-    char **names; /* "/group/dataset" of all announced tables */
-    size_t n_names;
-    uint32_t n_tables;
-    /* the table that is being written; path NULL: none */
-    struct {
-        char *path;
-        size_t first, count, n_columns;
-        size_t *row_bytes;
-        struct iovec *pieces;
-    } now;
-};
-
-static vpsde_status append_facts(vpsde_run *run, const char *group, const vpsde_fact *facts,
-                                 size_t n)
+static vpsde_status allocate(vpsde_run **out, const char *path)
 {
-    struct iovec piece;
-    VPSDE_TRY(vpsde_facts_encode(&piece.iov_base, &piece.iov_len, group, facts, n));
+    VPSDE_TRY(vpsde_alloc(out, 1, sizeof(**out)));
+    vpsde_run_sink_init(*out);
+    return vpsde_strdup(&(*out)->path, path);
+}
+
+static vpsde_status create_parts(vpsde_run *run, bool force)
+{
+    char *manifest;
+    VPSDE_TRY(vpsde_manifest_format(&manifest, &run->manifest));
     const vpsde_status status =
-        vpsde_parts_append(run->parts, &(vpsde_record){.kind = VPSDE_RECORD_FACTS}, &piece, 1);
-    free(piece.iov_base);
-    return status;
-}
-
-static void forget_table(vpsde_run *run)
-{
-    free(run->now.path);
-    free(run->now.row_bytes);
-    free(run->now.pieces);
-    memset(&run->now, 0, sizeof(run->now));
-}
-
-/* A group may hold several tables as long as their columns and axes differ. */
-static vpsde_status claim_name(vpsde_run *run, const char *group, const char *name)
-{
-    char *path;
-    VPSDE_TRY(vpsde_format(&path, "%s/%s", group, name));
-    for (size_t i = 0; i < run->n_names; i++) {
-        if (strcmp(run->names[i], path) == 0) {
-            free(path);
-            return vpsde_fail(VPSDE_EINVAL, "%s: %s/%s was announced before; labels must differ",
-                              run->path, group, name);
-        }
-    }
-    char **longer = reallocarray(run->names, run->n_names + 1, sizeof(*longer));
-    if (!longer) {
-        free(path);
-        return vpsde_fail(VPSDE_ENOMEM, "cannot allocate %zu names", run->n_names + 1);
-    }
-    run->names = longer;
-    run->names[run->n_names++] = path;
-    return VPSDE_OK;
-}
-
-static vpsde_status claim_names(vpsde_run *run, const vpsde_table *table)
-{
-    const char *row = table->row_axis ? table->row_axis : "sample";
-    VPSDE_TRY(claim_name(run, table->path, row));
-    for (size_t a = 0; a < table->n_axes; a++) {
-        const vpsde_axis *axis = &table->axes[a];
-        if (strcmp(axis->name, row) != 0) VPSDE_TRY(claim_name(run, table->path, axis->name));
-        for (size_t i = 0; i < axis->n_coordinates; i++) {
-            VPSDE_TRY(claim_name(run, table->path, axis->coordinates[i].name));
-        }
-    }
-    for (size_t c = 0; c < table->n_columns; c++) {
-        VPSDE_TRY(claim_name(run, table->path, table->columns[c].name));
-    }
-    return VPSDE_OK;
-}
-
-static vpsde_status remember_table(vpsde_run *run, const vpsde_table *table)
-{
-    VPSDE_TRY(claim_names(run, table));
-    VPSDE_TRY(vpsde_strdup(&run->now.path, table->path));
-    VPSDE_TRY(vpsde_alloc(&run->now.row_bytes, table->n_columns, sizeof(size_t)));
-    VPSDE_TRY(vpsde_alloc(&run->now.pieces, table->n_columns, sizeof(struct iovec)));
-    run->now.first = table->first;
-    run->now.count = table->count;
-    run->now.n_columns = table->n_columns;
-    for (size_t c = 0; c < table->n_columns; c++) {
-        run->now.row_bytes[c] = table->columns[c].width * vpsde_dtype_size(table->columns[c].type);
-    }
-    return VPSDE_OK;
-}
-
-/* The names as they will be stored ('-' made '_') come from the encoded copy. */
-static vpsde_status run_begin(void *self, const vpsde_table *table)
-{
-    vpsde_run *run = self;
-    struct iovec piece;
-    vpsde_stored stored;
-    if (run->now.path) {
-        return vpsde_fail(VPSDE_EINTERNAL, "table %s: %s has not ended yet", table->path,
-                          run->now.path);
-    }
-    VPSDE_TRY(vpsde_table_check(table));
-    VPSDE_TRY(vpsde_table_encode(&piece.iov_base, &piece.iov_len, table));
-    vpsde_status status = vpsde_table_decode(&stored, piece.iov_base, piece.iov_len);
-    if (status == VPSDE_OK) status = remember_table(run, &stored.table);
-    if (status == VPSDE_OK) {
-        status =
-            vpsde_parts_append(run->parts, &(vpsde_record){.kind = VPSDE_RECORD_TABLE}, &piece, 1);
-    }
-    if (status == VPSDE_OK) status = vpsde_parts_seal(run->parts);
-    vpsde_stored_free(&stored);
-    free(piece.iov_base);
-    if (status != VPSDE_OK) {
-        forget_table(run);
-        return status;
-    }
-    run->n_tables++;
-    return VPSDE_OK;
-}
-
-static vpsde_status run_rows(void *self, size_t first, size_t n, const void *const *data)
-{
-    vpsde_run *run = self;
-    if (!run->now.path) return vpsde_fail(VPSDE_EINTERNAL, "rows before a table was announced");
-    if (first < run->now.first || n > run->now.count ||
-        first - run->now.first > run->now.count - n) {
-        return vpsde_fail(VPSDE_EINTERNAL, "table %s: rows %zu to %zu are outside %zu to %zu",
-                          run->now.path, first, first + n, run->now.first,
-                          run->now.first + run->now.count);
-    }
-    if (n == 0) return VPSDE_OK;
-    for (size_t c = 0; c < run->now.n_columns; c++) {
-        memcpy(&run->now.pieces[c].iov_base, &data[c], sizeof(void *));
-        run->now.pieces[c].iov_len = n * run->now.row_bytes[c];
-    }
-    const vpsde_record record = {
-        .kind = VPSDE_RECORD_ROWS, .table = run->n_tables - 1, .first = first, .n = n};
-    return vpsde_parts_append(run->parts, &record, run->now.pieces, run->now.n_columns);
-}
-
-/* "/runs/ddim" -> "/provenance/runs_ddim" */
-static vpsde_status run_end(void *self, const vpsde_fact *provenance, size_t n_facts)
-{
-    vpsde_run *run = self;
-    char *group;
-    if (!run->now.path) return vpsde_fail(VPSDE_EINTERNAL, "no table to end");
-    VPSDE_TRY(vpsde_format(&group, "/provenance/%s", run->now.path + 1));
-    for (char *c = group + strlen("/provenance/"); *c; c++) {
-        if (*c == '/') *c = '_';
-    }
-    const vpsde_status status = append_facts(run, group, provenance, n_facts);
-    free(group);
-    forget_table(run);
-    return status;
-}
-
-static vpsde_status open_parts(vpsde_run *run, int force)
-{
-    char hex[65], *manifest;
-    vpsde_sha256(hex, run->config, strlen(run->config));
-    VPSDE_TRY(vpsde_format(&manifest, "format 1\nverb %s\nseed %llu\nconfig_sha256 %s\n", run->verb,
-                           (unsigned long long)run->seed, hex));
-    const vpsde_status status =
-        vpsde_parts_create(&run->parts, run->path, run->config, manifest, force != 0);
+        vpsde_parts_create(&run->parts, run->path, run->config, manifest, force);
     free(manifest);
     return status;
 }
@@ -182,15 +32,12 @@ static vpsde_status open_parts(vpsde_run *run, int force)
 vpsde_status vpsde_run_create(vpsde_run **out, const char *path, const char *verb,
                               const char *config, uint64_t seed, int force)
 {
+    vpsde_run *run = NULL;
     *out = NULL;
-    vpsde_run *run;
-    VPSDE_TRY(vpsde_alloc(&run, 1, sizeof(*run)));
-    run->sink = (vpsde_sink){.self = run, .begin = run_begin, .write = run_rows, .end = run_end};
-    run->seed = seed;
-    vpsde_status status = vpsde_strdup(&run->path, path);
-    if (status == VPSDE_OK) status = vpsde_strdup(&run->verb, verb);
+    vpsde_status status = allocate(&run, path);
     if (status == VPSDE_OK) status = vpsde_strdup(&run->config, config);
-    if (status == VPSDE_OK) status = open_parts(run, force);
+    if (status == VPSDE_OK) status = vpsde_manifest_init(&run->manifest, verb, seed, config);
+    if (status == VPSDE_OK) status = create_parts(run, force != 0);
     if (status != VPSDE_OK) {
         vpsde_run_destroy(run, 0);
         return status;
@@ -199,26 +46,95 @@ vpsde_status vpsde_run_create(vpsde_run **out, const char *path, const char *ver
     return VPSDE_OK;
 }
 
+static vpsde_status load_manifest(vpsde_run *run)
+{
+    char *text, hex[65];
+    VPSDE_TRY(vpsde_parts_text(&text, run->parts, VPSDE_RUN_MANIFEST));
+    const vpsde_status status = vpsde_manifest_parse(&run->manifest, text, run->path);
+    free(text);
+    VPSDE_TRY(status);
+    VPSDE_TRY(vpsde_parts_text(&run->config, run->parts, "config.yaml"));
+    vpsde_sha256(hex, run->config, strlen(run->config));
+    if (strcmp(hex, run->manifest.config_sha256) == 0) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EIO,
+                      "%s.parts/config.yaml: is damaged (its SHA-256 does not fit); start the run "
+                      "again with --force",
+                      run->path);
+}
+
+static vpsde_status take_up(vpsde_run *run)
+{
+    VPSDE_TRY(vpsde_parts_open(&run->parts, run->path));
+    if (!run->parts) return VPSDE_OK;
+    VPSDE_TRY(load_manifest(run));
+    VPSDE_TRY(vpsde_manifest_check_inputs(&run->manifest));
+    VPSDE_TRY(vpsde_run_index_create(&run->before, run->parts));
+    return vpsde_run_claim_before(run);
+}
+
+vpsde_status vpsde_run_reopen(vpsde_run **out, const char *path)
+{
+    vpsde_run *run = NULL;
+    *out = NULL;
+    vpsde_status status = allocate(&run, path);
+    if (status == VPSDE_OK) status = take_up(run);
+    if (status != VPSDE_OK || !run->parts) {
+        vpsde_run_destroy(run, 0);
+        return status;
+    }
+    *out = run;
+    return VPSDE_OK;
+}
+
+const char *vpsde_run_verb(const vpsde_run *run) { return run->manifest.verb; }
+const char *vpsde_run_config(const vpsde_run *run) { return run->config; }
+bool vpsde_run_begun(const vpsde_run *run) { return run->n_tables > 0; }
+void vpsde_run_stop_on(vpsde_run *run, const volatile int *stop) { run->stop = stop; }
 vpsde_sink *vpsde_run_sink(vpsde_run *run) { return &run->sink; }
+
+/* "1.2 TB" */
+static void format_bytes(char out[32], double bytes)
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+    size_t u = 0;
+    for (; bytes >= 1000 && u < 5; u++) bytes /= 1000;
+    snprintf(out, 32, "%.3g %s", bytes, units[u]);
+}
+
+vpsde_status vpsde_run_expect(const vpsde_run *run, double bytes)
+{
+    char needed[32], available[32];
+    double sealed, space;
+    VPSDE_TRY(vpsde_parts_space(&sealed, &space, run->parts));
+    const double rest = 2 * (run->bytes + bytes) - sealed;
+    if (rest <= space) return VPSDE_OK;
+    format_bytes(needed, rest);
+    format_bytes(available, space);
+    return vpsde_fail(VPSDE_ECONFIG,
+                      "%s: needs %s (its parts, and the file made of them), %s are free in its "
+                      "folder; store fewer samples or states (sampler.count, log.times)",
+                      run->path, needed, available);
+}
 
 vpsde_status vpsde_run_model_fact(vpsde_run *run, const vpsde_fact *fact)
 {
-    return append_facts(run, "/model", fact, 1);
+    return vpsde_run_facts(run, "/model", fact, 1);
 }
 
 vpsde_status vpsde_run_provenance(vpsde_run *run, const vpsde_fact *fact)
 {
-    return append_facts(run, "/provenance", fact, 1);
+    return vpsde_run_facts(run, "/provenance", fact, 1);
 }
 
 vpsde_status vpsde_run_input(vpsde_run *run, const char *name, const char *path, const char *sha256)
 {
-    char *sum_name;
-    VPSDE_TRY(vpsde_format(&sum_name, "%s_sha256", name));
-    const vpsde_fact facts[] = {{.name = name, .text = path}, {.name = sum_name, .text = sha256}};
-    vpsde_status status = append_facts(run, "/inputs", facts, 2);
-    if (status == VPSDE_OK) status = vpsde_parts_seal(run->parts);
-    free(sum_name);
+    bool added;
+    char *manifest;
+    VPSDE_TRY(vpsde_manifest_add(&run->manifest, &added, name, path, sha256));
+    if (!added) return VPSDE_OK;
+    VPSDE_TRY(vpsde_manifest_format(&manifest, &run->manifest));
+    const vpsde_status status = vpsde_parts_manifest(run->parts, manifest);
+    free(manifest);
     return status;
 }
 
@@ -226,8 +142,10 @@ static vpsde_status write_file(vpsde_run *run, const char *fresh, const char *st
 {
     vpsde_run_index *index;
     const bool all = strcmp(status_text, "complete") == 0;
-    const vpsde_run_head head = {
-        .verb = run->verb, .status = status_text, .config = run->config, .seed = run->seed};
+    const vpsde_run_head head = {.manifest = &run->manifest,
+                                 .status = status_text,
+                                 .config = run->config,
+                                 .stop = run->stop};
     VPSDE_TRY(vpsde_run_index_create(&index, run->parts));
     vpsde_status status = vpsde_run_index_check(index, all);
     if (status == VPSDE_OK) status = vpsde_run_index_write(index, fresh, &head);
@@ -260,12 +178,13 @@ void vpsde_run_destroy(vpsde_run *run, int discard)
     } else if (run->parts) {
         (void)vpsde_parts_seal(run->parts);
     }
+    vpsde_run_index_destroy(run->before);
     vpsde_parts_destroy(run->parts);
-    forget_table(run);
+    vpsde_run_forget_table(run);
     for (size_t i = 0; i < run->n_names; i++) free(run->names[i]);
     free(run->names);
+    vpsde_manifest_free(&run->manifest);
     free(run->path);
-    free(run->verb);
     free(run->config);
     free(run);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "core/mem.h"
@@ -93,16 +94,24 @@ vpsde_status vpsde_run_folder_open(int *fd, const vpsde_run_folder *folder, cons
     return vpsde_fail(VPSDE_EIO, "%s/%s: cannot be read: %s", folder->path, name, strerror(errno));
 }
 
+bool vpsde_run_folder_has(const vpsde_run_folder *folder, const char *name, struct stat *info)
+{
+    return fstatat(folder->dir, name, info, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /* Files a run puts there; `lock` goes last and by itself. */
 static bool is_ours(const char *name)
 {
     return strcmp(name, "config.yaml") == 0 || strcmp(name, "config.yaml.tmp") == 0 ||
-           strcmp(name, "manifest") == 0 || strcmp(name, "manifest.tmp") == 0 ||
+           strcmp(name, VPSDE_RUN_MANIFEST) == 0 || strcmp(name, VPSDE_RUN_MANIFEST ".tmp") == 0 ||
            strncmp(name, "part-", 5) == 0;
 }
 
+/* The manifest goes first: a folder that lost some of its parts must not look like a run. */
 static void empty(const vpsde_run_folder *folder)
 {
+    (void)unlinkat(folder->dir, VPSDE_RUN_MANIFEST, 0);
+    (void)fsync(folder->dir);
     const int fd = openat(folder->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = fd < 0 ? NULL : fdopendir(fd);
     if (!list) {
@@ -181,36 +190,58 @@ static vpsde_status take_lock(vpsde_run_folder *folder)
     return VPSDE_OK;
 }
 
-static vpsde_status make(vpsde_run_folder *folder, bool force)
+static bool has_manifest(const vpsde_run_folder *folder)
+{
+    return faccessat(folder->dir, VPSDE_RUN_MANIFEST, F_OK, 0) == 0;
+}
+
+/* *there: a regular file, which may be replaced. Anything else is refused. */
+static vpsde_status check_target(bool *there, const char *path)
 {
     struct stat info;
-    const bool there = lstat(folder->target, &info) == 0;
-    if (there && S_ISDIR(info.st_mode)) {
-        return vpsde_fail(VPSDE_EEXIST, "%s: is a folder; choose a file name", folder->target);
+    const size_t length = strlen(path);
+    if (length == 0 || path[length - 1] == '/') {
+        return vpsde_fail(VPSDE_EUSAGE, "output '%s': is not the name of a file", path);
     }
+    *there = lstat(path, &info) == 0;
+    if (!*there || (stat(path, &info) == 0 && S_ISREG(info.st_mode))) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EEXIST, "%s: is %s; choose a file name", path,
+                      S_ISDIR(info.st_mode) ? "a folder" : "not a regular file");
+}
+
+static vpsde_status open_folder(vpsde_run_folder *folder)
+{
+    folder->dir = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder->dir >= 0) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EIO, "%s: cannot be opened: %s", folder->path, strerror(errno));
+}
+
+static vpsde_status make(vpsde_run_folder *folder, bool force)
+{
+    bool there;
+    VPSDE_TRY(check_target(&there, folder->target));
     const bool made = mkdir(folder->path, 0777) == 0;
     if (!made && errno != EEXIST) {
         return vpsde_fail(VPSDE_EIO, "%s: cannot be made: %s", folder->path, strerror(errno));
     }
-    folder->dir = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder->dir < 0) {
-        return vpsde_fail(VPSDE_EIO, "%s: cannot be opened: %s", folder->path, strerror(errno));
-    }
+    VPSDE_TRY(open_folder(folder));
     VPSDE_TRY(take_lock(folder));
-    if (!force && (there || !made)) {
-        if (made) vpsde_run_folder_remove(folder);
-        return there ? vpsde_fail(VPSDE_EEXIST, "%s: exists; use --force to overwrite it",
-                                  folder->target)
-                     : vpsde_fail(VPSDE_EEXIST,
-                                  "%s: an unfinished run is in %s; continue it with `vpsde resume "
-                                  "%s` or use --force to discard it",
-                                  folder->target, folder->path, folder->target);
+    const bool unfinished = has_manifest(folder);
+    if (unfinished && !force) {
+        return vpsde_fail(VPSDE_EEXIST,
+                          "%s: an unfinished run is in %s; 'vpsde resume %s' goes on with it, "
+                          "--force discards it",
+                          folder->target, folder->path, folder->target);
+    }
+    if (there && !force) {
+        vpsde_run_folder_remove(folder);
+        return vpsde_fail(VPSDE_EEXIST, "%s: exists; use --force to overwrite it", folder->target);
     }
     if (!made) empty(folder);
     return sync_folder_of(folder->path);
 }
 
-vpsde_status vpsde_run_folder_create(vpsde_run_folder **out, const char *path, bool force)
+static vpsde_status name_folder(vpsde_run_folder **out, const char *path)
 {
     *out = NULL;
     vpsde_run_folder *folder;
@@ -218,11 +249,46 @@ vpsde_status vpsde_run_folder_create(vpsde_run_folder **out, const char *path, b
     folder->dir = folder->lock = -1;
     vpsde_status status = vpsde_strdup(&folder->target, path);
     if (status == VPSDE_OK) status = vpsde_format(&folder->path, "%s.parts", path);
-    if (status == VPSDE_OK) status = make(folder, force);
     if (status != VPSDE_OK) {
         vpsde_run_folder_close(folder);
         return status;
     }
     *out = folder;
+    return VPSDE_OK;
+}
+
+vpsde_status vpsde_run_folder_create(vpsde_run_folder **out, const char *path, bool force)
+{
+    VPSDE_TRY(name_folder(out, path));
+    const vpsde_status status = make(*out, force);
+    if (status == VPSDE_OK) return VPSDE_OK;
+    vpsde_run_folder_close(*out);
+    *out = NULL;
+    return status;
+}
+
+vpsde_status vpsde_run_folder_reopen(vpsde_run_folder **out, const char *path)
+{
+    struct stat info;
+    VPSDE_TRY(name_folder(out, path));
+    vpsde_run_folder *folder = *out;
+    const bool there = lstat(folder->path, &info) == 0;
+    vpsde_status status = there ? open_folder(folder) : VPSDE_OK;
+    if (there && status == VPSDE_OK) status = take_lock(folder);
+    if (there && status == VPSDE_OK && has_manifest(folder)) return VPSDE_OK;
+    if (there && status == VPSDE_OK) vpsde_run_folder_remove(folder);
+    vpsde_run_folder_close(folder);
+    *out = NULL;
+    return status;
+}
+
+vpsde_status vpsde_run_folder_space(double *bytes, const vpsde_run_folder *folder)
+{
+    struct statvfs info;
+    if (fstatvfs(folder->dir, &info) != 0) {
+        return vpsde_fail(VPSDE_EIO, "%s: its free space cannot be read: %s", folder->path,
+                          strerror(errno));
+    }
+    *bytes = (double)info.f_bavail * (double)info.f_frsize;
     return VPSDE_OK;
 }

@@ -4,14 +4,26 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 
 #include <vpsde/status.h>
 
 typedef struct vpsde_run_folder vpsde_run_folder;
 
+/* The file whose presence says that a run began and has not been published. */
+#define VPSDE_RUN_MANIFEST "manifest"
+
 /* Makes PATH.parts/ and locks it; with `force` an unfinished run of a dead writer in it is dropped.
- * EEXIST: `path` or the folder is there and !force, or a living writer holds it; EIO. */
+ * EUSAGE: no file can have that name. EEXIST: `path` or the folder is there and !force, `path` is no
+ * regular file, or a living writer holds the folder; EIO. */
 vpsde_status vpsde_run_folder_create(vpsde_run_folder **out, const char *path, bool force);
+
+/* Locks the folder of an unfinished run. *out is NULL when there is none; a folder without manifest
+ * is removed. EEXIST: a living writer holds it. EIO. */
+vpsde_status vpsde_run_folder_reopen(vpsde_run_folder **out, const char *path);
+
+/* Bytes the file system of the folder has to give. */
+vpsde_status vpsde_run_folder_space(double *bytes, const vpsde_run_folder *folder);
 
 /* "RUN.h5.parts" */
 const char *vpsde_run_folder_path(const vpsde_run_folder *folder);
@@ -23,6 +35,9 @@ vpsde_status vpsde_run_folder_put(vpsde_run_folder *folder, const char *name, co
 
 /* Opens a file of the folder for reading; close() it. EIO. */
 vpsde_status vpsde_run_folder_open(int *fd, const vpsde_run_folder *folder, const char *name);
+
+/* Is the file there? */
+bool vpsde_run_folder_has(const vpsde_run_folder *folder, const char *name, struct stat *info);
 
 /* Removes the files vpsde put there and the folder; foreign files stay, and with them the folder. */
 void vpsde_run_folder_remove(vpsde_run_folder *folder);

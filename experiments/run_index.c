@@ -23,16 +23,32 @@ static vpsde_status grow(void *array, size_t n, size_t *room, size_t size)
     return VPSDE_OK;
 }
 
+vpsde_stored *vpsde_run_index_table(const vpsde_run_index *index, uint64_t id, size_t *number)
+{
+    size_t table = 0;
+    for (size_t i = 0; i < index->n_stored; i++) {
+        if (!vpsde_stored_is_table(&index->stored[i])) continue;
+        *number = table++;
+        if (index->stored[i].id == id) return &index->stored[i];
+    }
+    return NULL;
+}
+
+/* A table may be announced by several writers. */
 static vpsde_status add_table(scan *s, const vpsde_record *record, const void *payload)
 {
     vpsde_run_index *index = s->index;
+    const bool is_table = record->kind == VPSDE_RECORD_TABLE;
+    const uint64_t id = is_table ? vpsde_record_id(payload, record->bytes) : 0;
+    size_t number;
+    if (is_table && vpsde_run_index_table(index, id, &number)) return VPSDE_OK;
     VPSDE_TRY(grow(&index->stored, index->n_stored, &s->stored_room, sizeof(*index->stored)));
     vpsde_stored *stored = &index->stored[index->n_stored];
-    VPSDE_TRY(record->kind == VPSDE_RECORD_TABLE
-                  ? vpsde_table_decode(stored, payload, record->bytes)
-                  : vpsde_facts_decode(stored, payload, record->bytes));
+    VPSDE_TRY(is_table ? vpsde_table_decode(stored, payload, record->bytes)
+                       : vpsde_facts_decode(stored, payload, record->bytes));
+    stored->id = id;
     index->n_stored++;
-    index->n_tables += record->kind == VPSDE_RECORD_TABLE;
+    index->n_tables += is_table;
     return VPSDE_OK;
 }
 
@@ -42,12 +58,13 @@ static vpsde_status add_record(void *context, const vpsde_record *record, const 
     scan *s = context;
     vpsde_run_index *index = s->index;
     if (record->kind != VPSDE_RECORD_ROWS) return add_table(s, record, payload);
-    if (record->table >= index->n_tables) {
+    size_t number;
+    if (!vpsde_run_index_table(index, record->table, &number)) {
         return vpsde_fail(VPSDE_EIO, "the parts hold rows of a table they do not announce");
     }
     VPSDE_TRY(grow(&index->rows, index->n_rows, &s->rows_room, sizeof(*index->rows)));
-    index->rows[index->n_rows++] = (vpsde_rows){
-        .table = record->table, .first = record->first, .n = record->n, .place = place};
+    index->rows[index->n_rows++] =
+        (vpsde_rows){.table = number, .first = record->first, .n = record->n, .place = place};
     return VPSDE_OK;
 }
 
@@ -89,8 +106,8 @@ void vpsde_run_index_destroy(vpsde_run_index *index)
 const vpsde_rows *vpsde_run_index_rows(const vpsde_run_index *index, size_t table, size_t *n)
 {
     const vpsde_rows *rows = index->rows, *end = index->rows + index->n_rows;
-    while (rows < end && rows->table < table) rows++;
     *n = 0;
+    while (rows < end && rows->table < table) rows++;
     while (rows + *n < end && rows[*n].table == table) (*n)++;
     return rows;
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "experiments/run_manifest.h"
 #include "experiments/run_parts.h"
 #include "experiments/run_table.h"
 
@@ -11,7 +12,7 @@
 typedef struct vpsde_rows {
     uint64_t first, n;
     vpsde_place place;
-    uint32_t table;
+    size_t table; /* its number, in the order of coming */
 } vpsde_rows;
 
 typedef struct vpsde_run_index {
@@ -30,15 +31,20 @@ void vpsde_run_index_destroy(vpsde_run_index *index); /* NULL is fine */
  * wanted) never. */
 vpsde_status vpsde_run_index_check(vpsde_run_index *index, bool all);
 
+/* The announced table of that id and its number, or NULL. */
+vpsde_stored *vpsde_run_index_table(const vpsde_run_index *index, uint64_t id, size_t *number);
+
 /* The rows of table number `table`. Borrowed. */
 const vpsde_rows *vpsde_run_index_rows(const vpsde_run_index *index, size_t table, size_t *n);
 
 typedef struct vpsde_run_head {
-    const char *verb, *status, *config;
-    uint64_t seed;
+    const char *status, *config;
+    const vpsde_manifest *manifest;
+    const volatile int *stop; /* may be NULL */
 } vpsde_run_head;
 
-/* Writes everything to `path` (run_write.c). Memory: the index, one chunk, HDF5's caches. EIO. */
+/* Writes everything to `path` (run_write.c). Memory: the index, one chunk, HDF5's caches. EIO;
+ * ESTOPPED when *stop was seen. */
 vpsde_status vpsde_run_index_write(const vpsde_run_index *index, const char *path,
                                    const vpsde_run_head *head);
 

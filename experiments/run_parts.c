@@ -8,23 +8,27 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/file.h"
 #include "core/mem.h"
 #include "core/sha256.h"
 #include "experiments/run_folder.h"
 
-enum { SEAL_BYTES = 16 << 20, SEAL_NS = 1000000000, OPEN_PARTS = 32, NAME_SIZE = 32 };
+enum { SEAL_BYTES = 16 << 20, SEAL_NS = 1000000000, OPEN_PARTS = 32, NAME_SIZE = 48 };
+
+static const unsigned rank = 0; /* one writer a run */
 
 typedef struct part_header {
     char magic[8], sha256[64];
     uint64_t bytes;
 } part_header;
 
-static const char magic[8] = {'V', 'P', 'S', 'D', 'E', 'P', '0', '1'};
+static const char magic[8] = {'V', 'P', 'S', 'D', 'E', 'P', '0', '2'};
 
 struct vpsde_parts {
     vpsde_run_folder *folder;
     unsigned char *buffer; /* a header, then the records not sealed yet */
     size_t used, capacity, n_sealed;
+    double sealed_bytes;
     int64_t sealed_at; /* monotonic ns */
     vpsde_status failed;
     struct {
@@ -42,7 +46,15 @@ static int64_t now_ns(void)
 
 static void part_name(char name[NAME_SIZE], size_t part)
 {
-    snprintf(name, NAME_SIZE, "part-%06zu", part);
+    snprintf(name, NAME_SIZE, "part-%06u-%06zu", rank, part);
+}
+
+uint64_t vpsde_record_id(const void *payload, size_t bytes)
+{
+    char hex[65];
+    vpsde_sha256(hex, payload, bytes);
+    hex[16] = '\0';
+    return strtoull(hex, NULL, 16);
 }
 
 vpsde_status vpsde_parts_create(vpsde_parts **out, const char *path, const char *config,
@@ -56,13 +68,68 @@ vpsde_status vpsde_parts_create(vpsde_parts **out, const char *path, const char 
         status = vpsde_run_folder_put(parts->folder, "config.yaml", config, strlen(config));
     }
     if (status == VPSDE_OK) {
-        status = vpsde_run_folder_put(parts->folder, "manifest", manifest, strlen(manifest));
+        status = vpsde_parts_manifest(parts, manifest);
     }
     if (status != VPSDE_OK) {
         if (parts->folder) vpsde_parts_remove(parts);
         vpsde_parts_destroy(parts);
         return status;
     }
+    parts->used = sizeof(part_header);
+    parts->sealed_at = now_ns();
+    *out = parts;
+    return VPSDE_OK;
+}
+
+vpsde_status vpsde_parts_manifest(vpsde_parts *parts, const char *text)
+{
+    return vpsde_run_folder_put(parts->folder, VPSDE_RUN_MANIFEST, text, strlen(text));
+}
+
+vpsde_status vpsde_parts_text(char **text, const vpsde_parts *parts, const char *name)
+{
+    char *path;
+    unsigned char *bytes;
+    size_t size;
+    *text = NULL;
+    VPSDE_TRY(vpsde_format(&path, "%s/%s", vpsde_run_folder_path(parts->folder), name));
+    vpsde_status status = vpsde_file_load(&bytes, &size, path);
+    free(path);
+    if (status != VPSDE_OK) return vpsde_fail(VPSDE_EIO, "%s", vpsde_last_error());
+    status = vpsde_format(text, "%.*s", (int)size, (const char *)bytes);
+    free(bytes);
+    return status;
+}
+
+vpsde_status vpsde_parts_space(double *sealed, double *available, const vpsde_parts *parts)
+{
+    *sealed = parts->sealed_bytes;
+    return vpsde_run_folder_space(available, parts->folder);
+}
+
+/* Parts are sealed one after another, so the first number that is missing is the next. */
+static void count_sealed(vpsde_parts *parts)
+{
+    struct stat info;
+    char name[NAME_SIZE];
+    for (;; parts->n_sealed++) {
+        part_name(name, parts->n_sealed);
+        if (!vpsde_run_folder_has(parts->folder, name, &info)) return;
+        parts->sealed_bytes += (double)info.st_size;
+    }
+}
+
+vpsde_status vpsde_parts_open(vpsde_parts **out, const char *path)
+{
+    *out = NULL;
+    vpsde_parts *parts;
+    VPSDE_TRY(vpsde_alloc(&parts, 1, sizeof(*parts)));
+    const vpsde_status status = vpsde_run_folder_reopen(&parts->folder, path);
+    if (status != VPSDE_OK || !parts->folder) {
+        vpsde_parts_destroy(parts);
+        return status;
+    }
+    count_sealed(parts);
     parts->used = sizeof(part_header);
     parts->sealed_at = now_ns();
     *out = parts;
@@ -122,6 +189,7 @@ vpsde_status vpsde_parts_seal(vpsde_parts *parts)
     parts->failed = vpsde_run_folder_put(parts->folder, name, parts->buffer, parts->used);
     if (parts->failed != VPSDE_OK) return parts->failed;
     parts->n_sealed++;
+    parts->sealed_bytes += (double)parts->used;
     parts->used = sizeof(header);
     parts->sealed_at = now_ns();
     return VPSDE_OK;
@@ -153,8 +221,8 @@ vpsde_status vpsde_parts_read(vpsde_parts *parts, vpsde_place place, void *out, 
         const ssize_t got = pread(fd, to, bytes, (off_t)place.offset);
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) {
-            return vpsde_fail(VPSDE_EIO, "%s/part-%06zu: cannot be read: %s",
-                              vpsde_run_folder_path(parts->folder), place.part,
+            return vpsde_fail(VPSDE_EIO, "%s/part-%06u-%06zu: cannot be read: %s",
+                              vpsde_run_folder_path(parts->folder), rank, place.part,
                               got == 0 ? "it is shorter than it was" : strerror(errno));
         }
         to += got;
@@ -167,9 +235,9 @@ vpsde_status vpsde_parts_read(vpsde_parts *parts, vpsde_place place, void *out, 
 static vpsde_status damaged(const vpsde_parts *parts, size_t part)
 {
     return vpsde_fail(VPSDE_EIO,
-                      "%s/part-%06zu: is damaged (its SHA-256 or length does not fit); start the "
-                      "run again with --force",
-                      vpsde_run_folder_path(parts->folder), part);
+                      "%s/part-%06u-%06zu: is damaged (its SHA-256 or length does not fit); start "
+                      "the run again with --force",
+                      vpsde_run_folder_path(parts->folder), rank, part);
 }
 
 /* Loads a part into the buffer, which holds nothing unsealed, and checks its sum. */

@@ -1,12 +1,15 @@
 /* PATH.parts/: what a run has computed so far, safe against kill -9, a full disk and a power cut.
  *
- *   lock          flock'ed by the writer, holds its pid and host
- *   config.yaml   the resolved configuration
- *   manifest      verb, seed, SHA-256 of config.yaml: "key value" lines
- *   part-NNNNNN   sealed: written as .tmp, fsynced, renamed, folder fsynced; never changed again
+ *   lock                 flock'ed by the writer, holds its pid and host
+ *   config.yaml          the resolved configuration
+ *   manifest             verb, seed, SHA-256 of config.yaml, inputs (run_manifest.h); the last to come
+ *                        at the start, replaced as a whole, the first to go at the end
+ *   part-000000-NNNNNN   sealed: written as .tmp, fsynced, renamed, folder fsynced; never changed
+ *                        again. The first number is the rank of the writer
  *
  * The parts in their order are one log of records: announced tables, rows, facts. A part is a header
- * with its length and SHA-256, then whole records. A kill loses at most what was not sealed yet.
+ * with its length and SHA-256, then whole records. A kill loses at most what was not sealed yet. Rows
+ * name their table by what it is, not by when it came, so that logs of several writers can be merged.
  * Values are in the machine's own byte order: parts are read where they were written. */
 #ifndef VPSDE_EXPERIMENTS_RUN_PARTS_H
 #define VPSDE_EXPERIMENTS_RUN_PARTS_H
@@ -18,16 +21,20 @@
 #include <vpsde/sink.h>
 
 typedef enum vpsde_record_kind {
-    VPSDE_RECORD_TABLE = 1, /* an encoded vpsde_table (run_table.c); they count from 0 */
+    VPSDE_RECORD_TABLE = 1, /* an encoded vpsde_table (run_table.c) */
     VPSDE_RECORD_ROWS,      /* n rows of `table` from `first` on: column after column */
     VPSDE_RECORD_FACTS      /* encoded facts about a group */
 } vpsde_record_kind;
 
 /* As stored; the payload follows, padded to 8 bytes. */
 typedef struct vpsde_record {
-    uint32_t kind, table;
+    uint64_t kind;
+    uint64_t table; /* vpsde_record_id() of the table's payload */
     uint64_t first, n, bytes;
 } vpsde_record;
+
+/* The first 64 bits of the SHA-256 of a payload: an announced table's name. */
+uint64_t vpsde_record_id(const void *payload, size_t bytes);
 
 /* Where a payload lies. */
 typedef struct vpsde_place {
@@ -41,6 +48,19 @@ typedef struct vpsde_parts vpsde_parts;
  * !force, or a living writer holds the lock (force or not); EIO. */
 vpsde_status vpsde_parts_create(vpsde_parts **out, const char *path, const char *config,
                                 const char *manifest, bool force);
+
+/* Takes up the parts of an unfinished run; new ones come after them. *out is NULL when there are none;
+ * what a published run left is removed. EEXIST: a living writer holds them; EIO. */
+vpsde_status vpsde_parts_open(vpsde_parts **out, const char *path);
+
+/* config.yaml or manifest into fresh memory. EIO. */
+vpsde_status vpsde_parts_text(char **text, const vpsde_parts *parts, const char *name);
+
+/* Replaces the manifest, durably. EIO. */
+vpsde_status vpsde_parts_manifest(vpsde_parts *parts, const char *text);
+
+/* Bytes of all sealed parts, and what the file system has to give. */
+vpsde_status vpsde_parts_space(double *sealed, double *available, const vpsde_parts *parts);
 
 /* Adds a record made of pieces; seals when 16 MiB or a second are full. EIO stays: a part that could
  * not be written is never tried again. */

@@ -73,6 +73,7 @@ static void put_facts(writer *w, const vpsde_fact *facts, size_t n)
         put_name(w, facts[i].name, NAME_LETTERS);
         put_text(w, facts[i].text);
         put(w, &facts[i].number, sizeof(facts[i].number));
+        put_count(w, facts[i].whole);
     }
 }
 
@@ -206,6 +207,7 @@ static const vpsde_fact *take_facts(reader *r, size_t *n)
         facts[i].name = take_text(r);
         facts[i].text = take_text(r);
         memcpy(&facts[i].number, take(r, sizeof(double)), sizeof(double));
+        facts[i].whole = take_count(r) != 0;
     }
     return facts;
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <vpsde/sink.h>
 
@@ -17,6 +18,8 @@ vpsde_status vpsde_facts_encode(void **bytes, size_t *length, const char *group,
 typedef struct vpsde_stored {
     vpsde_table table; /* of stored facts: path is the group, facts what is said about it */
     size_t present;    /* rows found in the parts, once counted */
+    uint64_t id;       /* of a table: vpsde_record_id() */
+    bool announced;    /* of a table: again, since the run was taken up */
     void *memory;
 } vpsde_stored;
 

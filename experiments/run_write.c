@@ -13,7 +13,14 @@
 typedef struct output {
     const vpsde_run_index *index;
     vpsde_h5 *file;
+    const volatile int *stop;
 } output;
+
+static vpsde_status stopped(const output *o)
+{
+    if (!o->stop || !*o->stop) return VPSDE_OK;
+    return vpsde_fail(VPSDE_ESTOPPED, "stopped on request");
+}
 
 static const char *row_name(const vpsde_table *table)
 {
@@ -131,11 +138,14 @@ typedef struct column_place {
     size_t row_bytes, before;
 } column_place;
 
-/* Copies what the records hold of rows first .. first + n - 1; *rows moves on to the record that
- * continues after them. */
-static vpsde_status gather(const output *o, const column_place *c, const vpsde_rows **rows,
-                           const vpsde_rows *end, uint64_t first, uint64_t n, char *out)
+/* Copies what the records hold of rows first .. first + n - 1, with missing rows filled; *rows moves
+ * on to the record that continues after them. *any: is there one? */
+static vpsde_status gather(bool *any, const output *o, const column_place *c,
+                           const vpsde_rows **rows, const vpsde_rows *end, uint64_t first,
+                           uint64_t n, char *out)
 {
+    *any = *rows < end && (*rows)->first < first + n;
+    if (*any) fill_missing(out, n * c->column->width, c->column->type);
     for (; *rows < end && (*rows)->first < first + n; (*rows)++) {
         const vpsde_rows *r = *rows;
         const uint64_t from = r->first > first ? r->first : first;
@@ -149,7 +159,8 @@ static vpsde_status gather(const output *o, const column_place *c, const vpsde_r
     return VPSDE_OK;
 }
 
-/* Chunk after chunk in the order of samples, so that each chunk is written once. */
+/* Chunk after chunk in the order of samples, so that each chunk is written once; one without any row
+ * takes no space. */
 static vpsde_status write_rows(const output *o, size_t number, const vpsde_table *table,
                                const column_place *c, const vpsde_h5_dataset *spec)
 {
@@ -162,9 +173,12 @@ static vpsde_status write_rows(const output *o, size_t number, const vpsde_table
     vpsde_status status = VPSDE_OK;
     for (size_t at = 0; at < table->count && status == VPSDE_OK; at += chunk) {
         const size_t n = table->count - at < chunk ? table->count - at : chunk;
-        fill_missing(buffer, n * c->column->width, c->column->type);
-        status = gather(o, c, &rows, end, table->first + at, n, buffer);
-        if (status == VPSDE_OK) status = vpsde_h5_rows(o->file, spec->path, at, n, buffer);
+        bool any;
+        status = stopped(o);
+        if (status == VPSDE_OK) {
+            status = gather(&any, o, c, &rows, end, table->first + at, n, buffer);
+        }
+        if (status == VPSDE_OK && any) status = vpsde_h5_rows(o->file, spec->path, at, n, buffer);
     }
     free(buffer);
     return status;
@@ -228,7 +242,9 @@ static vpsde_status write_facts(const output *o, const vpsde_table *stored)
     for (size_t i = 0; i < stored->n_facts; i++) {
         const vpsde_fact *fact = &stored->facts[i];
         VPSDE_TRY(fact->text ? vpsde_h5_text(o->file, stored->path, fact->name, fact->text)
-                             : vpsde_h5_number(o->file, stored->path, fact->name, fact->number));
+                  : fact->whole
+                      ? vpsde_h5_int(o->file, stored->path, fact->name, (int64_t)fact->number)
+                      : vpsde_h5_number(o->file, stored->path, fact->name, fact->number));
     }
     return VPSDE_OK;
 }
@@ -238,8 +254,8 @@ static vpsde_status write_table(const output *o, size_t number, const vpsde_stor
     const vpsde_table *table = &stored->table;
     VPSDE_TRY(write_facts(o, table));
     if (stored->present < table->count) {
-        VPSDE_TRY(vpsde_h5_number(o->file, table->path, "missing_rows",
-                                  (double)(table->count - stored->present)));
+        VPSDE_TRY(vpsde_h5_int(o->file, table->path, "missing_rows",
+                               (int64_t)(table->count - stored->present)));
     }
     VPSDE_TRY(write_axes(o, table));
     size_t before = 0;
@@ -258,9 +274,9 @@ static vpsde_status write_root(const output *o, const vpsde_run_head *head)
 {
     VPSDE_TRY(vpsde_h5_text(o->file, "/", "Conventions", "vpsde/1"));
     VPSDE_TRY(vpsde_h5_text(o->file, "/", "schema", "vpsde/1"));
-    VPSDE_TRY(vpsde_h5_text(o->file, "/", "verb", head->verb));
+    VPSDE_TRY(vpsde_h5_text(o->file, "/", "verb", head->manifest->verb));
     VPSDE_TRY(vpsde_h5_text(o->file, "/", "status", head->status));
-    VPSDE_TRY(vpsde_h5_uint(o->file, "/", "seed", head->seed));
+    VPSDE_TRY(vpsde_h5_uint(o->file, "/", "seed", head->manifest->seed));
     VPSDE_TRY(vpsde_h5_text(o->file, "/", "config", head->config));
     VPSDE_TRY(vpsde_h5_text(o->file, "/", "dimension_order",
                             "Dimensions are listed in C order, as h5py, xarray and ncdump show "
@@ -309,12 +325,27 @@ static vpsde_status write_provenance(const output *o)
     return vpsde_h5_text(o->file, group, "hdf5", vpsde_h5_version());
 }
 
+static vpsde_status write_inputs(const output *o, const vpsde_manifest *manifest)
+{
+    VPSDE_TRY(vpsde_h5_group(o->file, "/inputs"));
+    for (size_t i = 0; i < manifest->n_inputs; i++) {
+        const vpsde_manifest_input *input = &manifest->inputs[i];
+        char *sum_name;
+        VPSDE_TRY(vpsde_h5_text(o->file, "/inputs", input->name, input->path));
+        VPSDE_TRY(vpsde_format(&sum_name, "%s_sha256", input->name));
+        const vpsde_status status = vpsde_h5_text(o->file, "/inputs", sum_name, input->sha256);
+        free(sum_name);
+        VPSDE_TRY(status);
+    }
+    return VPSDE_OK;
+}
+
 static vpsde_status write_all(const output *o, const vpsde_run_head *head)
 {
     VPSDE_TRY(write_root(o, head));
     VPSDE_TRY(write_provenance(o));
     VPSDE_TRY(vpsde_h5_group(o->file, "/model"));
-    VPSDE_TRY(vpsde_h5_group(o->file, "/inputs"));
+    VPSDE_TRY(write_inputs(o, head->manifest));
     size_t number = 0;
     for (size_t i = 0; i < o->index->n_stored; i++) {
         const vpsde_stored *stored = &o->index->stored[i];
@@ -327,7 +358,7 @@ static vpsde_status write_all(const output *o, const vpsde_run_head *head)
 vpsde_status vpsde_run_index_write(const vpsde_run_index *index, const char *path,
                                    const vpsde_run_head *head)
 {
-    output o = {.index = index};
+    output o = {.index = index, .stop = head->stop};
     VPSDE_TRY(vpsde_h5_create(&o.file, path));
     const vpsde_status status = write_all(&o, head);
     if (status == VPSDE_OK) return vpsde_h5_close(o.file);

@@ -4,7 +4,11 @@
 #include <string.h>
 
 #include "core/mem.h"
-#include "core/sha256.h"
+#include "core/parallel.h"
+#include "experiments/commit.h"
+#include "models/layers/linear.h"
+#include "solvers/cvode_ode.h"
+#include "solvers/gsl_ode.h"
 
 static bool is_run_file(const char *path)
 {
@@ -49,9 +53,20 @@ static vpsde_status open_config(vpsde_setup *s, const vpsde_cli *cli)
     return vpsde_config_open(&s->config, cli->input, cli->overrides, cli->n_overrides);
 }
 
-/* A network to be trained has the dimension of its data unless the configuration says another:
- * "model.dim=196", or NULL where it is said. */
-static vpsde_status dimension_of_data(char **override, const vpsde_cli *cli)
+enum { DERIVED_MAX = 2 };
+
+/* "model.shape=[1, 14, 14]" for rows that are images (row, column) or (channel, row, column). */
+static vpsde_status shape_override(char **override, const vpsde_data *data)
+{
+    const size_t rank = vpsde_data_rank(data), *const shape = vpsde_data_shape(data);
+    if (rank != 2 && rank != 3) return VPSDE_OK;
+    return vpsde_format(override, "model.shape=[%zu, %zu, %zu]", rank == 3 ? shape[0] : 1,
+                        shape[rank - 2], shape[rank - 1]);
+}
+
+/* A network to be trained has the dimension and shape of its data unless the configuration says
+ * another: "model.dim=196" and, of images, their shape; NULL where it is said. */
+static vpsde_status dimension_of_data(char *override[DERIVED_MAX], const vpsde_cli *cli)
 {
     vpsde_setup s = {0};
     vpsde_config *model;
@@ -61,7 +76,10 @@ static vpsde_status dimension_of_data(char **override, const vpsde_cli *cli)
         status = vpsde_setup_read_data(&s);
         if (status == VPSDE_OK) status = vpsde_setup_build_data(&s);
         if (status == VPSDE_OK) {
-            status = vpsde_format(override, "model.dim=%zu", vpsde_data_dim(s.data.data));
+            status = vpsde_format(&override[0], "model.dim=%zu", vpsde_data_dim(s.data.data));
+        }
+        if (status == VPSDE_OK && !vpsde_config_has(model, "shape")) {
+            status = shape_override(&override[1], s.data.data);
         }
     }
     vpsde_setup_close(&s);
@@ -70,30 +88,63 @@ static vpsde_status dimension_of_data(char **override, const vpsde_cli *cli)
 
 static vpsde_status open_for_training(vpsde_setup *s, const vpsde_cli *cli)
 {
-    char *override = NULL, **overrides = NULL;
+    char *derived[DERIVED_MAX] = {NULL}, **overrides = NULL;
     vpsde_cli with = *cli;
-    VPSDE_TRY(dimension_of_data(&override, cli));
-    vpsde_status status = vpsde_alloc(&overrides, cli->n_overrides + 1, sizeof(*overrides));
+    vpsde_status status = dimension_of_data(derived, cli);
+    if (status == VPSDE_OK) {
+        status = vpsde_alloc(&overrides, cli->n_overrides + DERIVED_MAX, sizeof(*overrides));
+    }
     for (size_t i = 0; status == VPSDE_OK && i < cli->n_overrides; i++) {
         overrides[i] = cli->overrides[i];
     }
-    if (status == VPSDE_OK && override) overrides[with.n_overrides++] = override;
+    for (size_t i = 0; i < DERIVED_MAX; i++) {
+        if (status == VPSDE_OK && derived[i]) overrides[with.n_overrides++] = derived[i];
+    }
     with.overrides = overrides;
     if (status == VPSDE_OK) status = open_config(s, &with);
-    free(override);
+    for (size_t i = 0; i < DERIVED_MAX; i++) free(derived[i]);
     free(overrides);
     return status;
 }
 
-vpsde_status vpsde_setup_open(vpsde_setup *s, const vpsde_cli *cli, unsigned uses)
+vpsde_status vpsde_setup_present(unsigned *uses, const vpsde_cli *cli)
+{
+    static const struct {
+        unsigned use;
+        const char *key;
+    } sections[] = {{VPSDE_USES_DATA, "data"},
+                    {VPSDE_USES_SAMPLER, "sampler"},
+                    {VPSDE_USES_LIKELIHOOD, "likelihood"},
+                    {VPSDE_USES_TRAIN, "train"}};
+    vpsde_setup s = {0};
+    vpsde_status status = open_config(&s, cli);
+    for (size_t i = 0; status == VPSDE_OK && i < sizeof(sections) / sizeof(sections[0]); i++) {
+        if (!vpsde_config_has(s.config, sections[i].key)) *uses &= ~sections[i].use;
+    }
+    vpsde_setup_close(&s);
+    return status;
+}
+
+vpsde_status vpsde_setup_read(vpsde_setup *s, const vpsde_cli *cli, unsigned uses)
 {
     s->uses = uses;
+    s->threads = cli->threads;
     s->model_path = s->data.path = s->sampler.init_path = "";
     VPSDE_TRY(uses & VPSDE_USES_TRAIN ? open_for_training(s, cli) : open_config(s, cli));
-    VPSDE_TRY(read_sections(s));
-    if (uses & VPSDE_USES_DATA) VPSDE_TRY(vpsde_setup_build_data(s));
-    if (uses & VPSDE_USES_SAMPLER) VPSDE_TRY(vpsde_setup_build_sampler(s));
+    return read_sections(s);
+}
+
+vpsde_status vpsde_setup_build(vpsde_setup *s)
+{
+    if (s->uses & VPSDE_USES_DATA) VPSDE_TRY(vpsde_setup_build_data(s));
+    if (s->uses & VPSDE_USES_SAMPLER) VPSDE_TRY(vpsde_setup_build_sampler(s));
     return VPSDE_OK;
+}
+
+vpsde_status vpsde_setup_open(vpsde_setup *s, const vpsde_cli *cli, unsigned uses)
+{
+    VPSDE_TRY(vpsde_setup_read(s, cli, uses));
+    return vpsde_setup_build(s);
 }
 
 void vpsde_setup_close(vpsde_setup *s)
@@ -120,8 +171,8 @@ static vpsde_status model_facts(const vpsde_setup *s, vpsde_run *run)
     const vpsde_model *m = s->model;
     const vpsde_fact facts[] = {
         {.name = "kind", .text = m->type->name},
-        {.name = "dim", .number = (double)m->dim},
-        {.name = "parameters", .number = (double)m->n_parameters},
+        {.name = "dim", .number = (double)m->dim, .whole = true},
+        {.name = "parameters", .number = (double)m->n_parameters, .whole = true},
         {.name = "weights_sha256", .text = m->sha256},
     };
     for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
@@ -130,17 +181,42 @@ static vpsde_status model_facts(const vpsde_setup *s, vpsde_run *run)
     return VPSDE_OK;
 }
 
+#ifdef __clang__
+#define COMPILER __VERSION__ /* "Debian Clang 14.0.6" */
+#else
+#define COMPILER "gcc " __VERSION__
+#endif
+
+/* What bits and speed may depend on beside the configuration. */
+static vpsde_status build_facts(const vpsde_setup *s, vpsde_run *run)
+{
+    size_t threads;
+    VPSDE_TRY(vpsde_threads(&threads, s->threads));
+    const vpsde_fact facts[] = {
+        {.name = "threads", .number = (double)threads, .whole = true},
+        {.name = "commit", .text = VPSDE_COMMIT},
+        {.name = "compiler", .text = COMPILER},
+        {.name = "gsl", .text = vpsde_gsl_version()},
+        {.name = "sundials", .text = vpsde_sundials_version()},
+        {.name = "onednn", .text = vpsde_dnnl_version()},
+        {.name = "onednn_isa", .text = vpsde_dnnl_isa()},
+    };
+    for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
+        VPSDE_TRY(vpsde_run_provenance(run, &facts[i]));
+    }
+    return VPSDE_OK;
+}
+
 vpsde_status vpsde_setup_describe(const vpsde_setup *s, vpsde_run *run)
 {
     VPSDE_TRY(model_facts(s, run));
+    VPSDE_TRY(build_facts(s, run));
     if (*s->model_path) VPSDE_TRY(vpsde_run_input(run, "model", s->model_path, s->model->sha256));
     if (s->data.data) {
         VPSDE_TRY(vpsde_run_input(run, "data", s->data.path, vpsde_data_sha256(s->data.data)));
     }
     if (s->sampler.init) {
-        char hex[65];
-        VPSDE_TRY(vpsde_sha256_file(hex, s->sampler.init_path));
-        VPSDE_TRY(vpsde_run_input(run, "init", s->sampler.init_path, hex));
+        VPSDE_TRY(vpsde_run_input(run, "init", s->sampler.init_path, s->sampler.init_sha256));
     }
     return VPSDE_OK;
 }

@@ -28,6 +28,7 @@ typedef struct vpsde_sampler_setup {
     size_t count;
     const char *init_path; /* "" for none */
     double *init;          /* (count, d), built */
+    char init_sha256[65];
     vpsde_sampler_entry *entries;
     size_t n_entries;
     vpsde_log log;
@@ -77,6 +78,7 @@ typedef struct vpsde_setup {
     vpsde_config *config;
     char *resolved; /* the configuration with every default */
     uint64_t seed;
+    size_t threads;         /* as asked for: 0 for all there are */
     const char *model_path; /* "" for a model that the configuration describes */
     vpsde_model *model;
     vpsde_process *process;
@@ -89,9 +91,16 @@ typedef struct vpsde_setup {
 /* Reads the configuration (a YAML file, or the one inside a run file) and builds what `uses` names:
  * process and model always. Zero-initialise *s; vpsde_setup_close() it in any case. */
 vpsde_status vpsde_setup_open(vpsde_setup *s, const vpsde_cli *cli, unsigned uses);
+/* Its two halves: the configuration and the model, which completes it; then data and grids. A run's
+ * folder is made between them. */
+vpsde_status vpsde_setup_read(vpsde_setup *s, const vpsde_cli *cli, unsigned uses);
+vpsde_status vpsde_setup_build(vpsde_setup *s);
 void vpsde_setup_close(vpsde_setup *s);
 
-/* Facts of model and inputs, for a run file. */
+/* Takes out of *uses what the configuration has no section for. */
+vpsde_status vpsde_setup_present(unsigned *uses, const vpsde_cli *cli);
+
+/* Facts of model, inputs, machine and libraries, for a run file. */
 vpsde_status vpsde_setup_describe(const vpsde_setup *s, vpsde_run *run);
 
 /* One sampler entry as a run of the library; threads and control from the command line. */
@@ -106,12 +115,17 @@ vpsde_status vpsde_setup_build_sampler(vpsde_setup *s);
 vpsde_status vpsde_setup_read_likelihood(vpsde_setup *s);
 vpsde_status vpsde_setup_read_train(vpsde_setup *s);
 
-/* A registered solver by the word under `key` (NULL: the node itself), its parameters from `c`. */
-vpsde_status vpsde_setup_solver(const vpsde_solver_type **solver, double *param, vpsde_config *c,
-                                const char *key);
+/* A registered solver by the word under `solver`, its parameters from the same section. */
+vpsde_status vpsde_setup_solver(const vpsde_solver_type **solver, double *param, vpsde_config *c);
+/* The entry's label, a group name of the run file: fresh memory. */
+vpsde_status vpsde_setup_label(char **label, vpsde_config *c, const char *fallback);
+/* ECONFIG "unknown WHAT 'word'; did you mean ..." over the names name_at(0), name_at(1), ... NULL. */
+vpsde_status vpsde_setup_unknown(vpsde_config *c, const char *key, const char *what,
+                                 const char *word, const char *(*name_at)(size_t));
 
-/* Rows of the data as the model sees them, dequantised as configured: x (count, d), fresh memory.
- * bits_offset as in vpsde_likelihood. */
-vpsde_status vpsde_setup_rows(double **x, double *bits_offset, const vpsde_setup *s);
+/* Rows of the data as the model sees them: x (count, d), fresh memory. bits_offset as in
+ * vpsde_likelihood. */
+vpsde_status vpsde_setup_rows(double **x, double *bits_offset, const vpsde_setup *s,
+                              vpsde_dequantization dequantization);
 
 #endif

@@ -13,20 +13,16 @@ vpsde_status vpsde_setup_read_data(vpsde_setup *s)
 {
     vpsde_data_setup *d = &s->data;
     vpsde_config *c;
-    double *range = NULL;
-    size_t rank, dims[1];
     uint64_t first, count, pool;
+    static const double whole[2] = {-1, 1};
     VPSDE_TRY(vpsde_config_section(&c, s->config, "data"));
     VPSDE_TRY(vpsde_config_path(&d->path, c, "path", NULL));
-    VPSDE_TRY(vpsde_config_numbers(&range, &rank, dims, 1, c, "range"));
-    const bool pair = range && rank == 1 && dims[0] == 2 && range[0] < range[1];
-    d->range[0] = pair ? range[0] : -1;
-    d->range[1] = pair ? range[1] : 1;
-    const bool wrong = range && !pair;
-    free(range);
-    if (wrong) return vpsde_config_fail(c, "range", "expected [low, high] with low < high");
+    VPSDE_TRY(vpsde_config_pair(d->range, c, "range", whole));
+    if (!(d->range[0] < d->range[1])) {
+        return vpsde_config_fail(c, "range", "expected [low, high] with low < high");
+    }
     VPSDE_TRY(vpsde_config_uint(&first, c, "first", 0, 0, SIZE_MAX / 2));
-    VPSDE_TRY(vpsde_config_uint(&count, c, "count", 0, 0, SIZE_MAX / 2));
+    VPSDE_TRY(vpsde_config_uint(&count, c, "count", 0, 1, SIZE_MAX / 2));
     VPSDE_TRY(vpsde_config_uint(&pool, c, "pool", 1, 1, 1024));
     d->first = first;
     d->count = count;
@@ -71,12 +67,13 @@ static vpsde_status dequantise(double *x, const vpsde_setup *s, size_t dim)
     return VPSDE_OK;
 }
 
-vpsde_status vpsde_setup_rows(double **x, double *bits_offset, const vpsde_setup *s)
+vpsde_status vpsde_setup_rows(double **x, double *bits_offset, const vpsde_setup *s,
+                              vpsde_dequantization dequantization)
 {
     const vpsde_data_setup *d = &s->data;
     const size_t dim = vpsde_data_dim(d->data);
     const bool bytes = vpsde_data_is_8bit(d->data);
-    const bool uniform = s->likelihood.dequantization == VPSDE_DEQUANTIZE_UNIFORM;
+    const bool uniform = dequantization == VPSDE_DEQUANTIZE_UNIFORM;
     size_t count;
     *x = NULL;
     if (uniform && !bytes) {

@@ -8,12 +8,12 @@ static const double tol_min = 1e-14;
 
 static vpsde_status read_trace(vpsde_likelihood_setup *l, vpsde_config *c)
 {
-    const bool words = vpsde_config_kind(c, "trace") != VPSDE_NODE_MAPPING;
-    vpsde_config *t = c;
+    vpsde_config *t;
     uint64_t probes;
     int kind, distribution;
-    if (!words) VPSDE_TRY(vpsde_config_section(&t, c, "trace"));
-    VPSDE_TRY(vpsde_config_choice(&kind, t, words ? "trace" : "kind", "exact|hutchinson", 0));
+    VPSDE_TRY(vpsde_config_expand(c, "trace", "kind"));
+    VPSDE_TRY(vpsde_config_section(&t, c, "trace"));
+    VPSDE_TRY(vpsde_config_choice(&kind, t, "kind", "exact|hutchinson", 0));
     l->trace = (vpsde_trace)kind;
     if (kind == VPSDE_TRACE_EXACT) return VPSDE_OK;
     VPSDE_TRY(vpsde_config_uint(&probes, t, "probes", 8, 1, 1024));
@@ -27,19 +27,17 @@ vpsde_status vpsde_setup_read_likelihood(vpsde_setup *s)
 {
     vpsde_likelihood_setup *l = &s->likelihood;
     vpsde_config *c, *i;
-    const char *label;
     int dequantization;
     VPSDE_TRY(vpsde_config_section(&c, s->config, "likelihood"));
     VPSDE_TRY(vpsde_config_section(&i, c, "integrator"));
-    VPSDE_TRY(vpsde_setup_solver(&l->integrator, l->param, i, "solver"));
-    if (!(l->integrator->flags & VPSDE_SOLVER_ADAPTIVE)) {
+    VPSDE_TRY(vpsde_setup_solver(&l->integrator, l->param, i));
+    if (!l->integrator->integrate) {
         return vpsde_config_fail(i, "solver",
                                  "%s takes fixed steps; expected an adaptive integrator such as "
                                  "dopri5, gsl-rk8pd or cvode-adams",
                                  l->integrator->name);
     }
-    VPSDE_TRY(vpsde_config_text(&label, i, "label", l->integrator->name));
-    VPSDE_TRY(vpsde_strdup(&l->label, label));
+    VPSDE_TRY(vpsde_setup_label(&l->label, i, l->integrator->name));
     VPSDE_TRY(vpsde_config_real(&l->rtol, i, "rtol", 1e-6, tol_min, 1));
     VPSDE_TRY(vpsde_config_real(&l->atol, i, "atol", 1e-6, tol_min, 1));
     VPSDE_TRY(vpsde_config_real(&l->logp_atol, i, "logp_atol", l->atol, tol_min, INFINITY));

@@ -5,6 +5,7 @@
 
 #include "core/mem.h"
 #include "experiments/setup.h"
+#include "models/trained.h"
 
 enum { BETAS_RANK_MAX = 1 };
 
@@ -96,10 +97,21 @@ static vpsde_status check_trained(const vpsde_process_spec *spec, const reading 
                              r->trained->label_offset);
 }
 
-/* Sampling may stop early; a likelihood needs the data end (science: truncation). */
-static double default_t_min(const vpsde_setup *s)
+/* Sampling may stop early; a likelihood needs the data end (science: truncation). Neither goes below
+ * the times that the network was trained for. */
+static vpsde_status read_t_min(double *t_min, const vpsde_setup *s, const reading *r)
 {
-    return s->uses & VPSDE_USES_SAMPLER ? 1e-3 : 1e-5;
+    double trained = 0;
+    if (r->trained && !r->override) VPSDE_TRY(vpsde_model_t_min(&trained, s->model));
+    const double usual = s->uses & VPSDE_USES_SAMPLER ? 1e-3 : 1e-5;
+    VPSDE_TRY(vpsde_config_real(t_min, r->section, "t_min", fmax(usual, trained), 0, 1));
+    if (!r->trained || r->override) return VPSDE_OK;
+    const vpsde_status status = vpsde_model_check_t_min(s->model, *t_min);
+    if (status != VPSDE_EINVAL) return status;
+    return vpsde_config_fail(r->section, "t_min",
+                             "%g lies below %.17g, the smallest time the checkpoint was trained "
+                             "for; expected that or more, or process.override: true",
+                             *t_min, trained);
 }
 
 static vpsde_status read_spec(vpsde_process_spec *spec, vpsde_setup *s, reading *r)
@@ -120,7 +132,7 @@ static vpsde_status read_spec(vpsde_process_spec *spec, vpsde_setup *s, reading 
         const int steps = vpsde_param_find(spec->schedule->params, "steps");
         if (steps >= 0) spec->label_scale = spec->param[steps];
     }
-    VPSDE_TRY(vpsde_config_real(&spec->t_min, r->section, "t_min", default_t_min(s), 0, 1));
+    VPSDE_TRY(read_t_min(&spec->t_min, s, r));
     VPSDE_TRY(vpsde_config_real(&spec->t_max, r->section, "t_max", 0, 0, 1));
     VPSDE_TRY(vpsde_config_choice(&terminal, r->section, "terminal", "standard-normal|exact", 0));
     spec->terminal = (vpsde_terminal)terminal;
@@ -146,6 +158,8 @@ static vpsde_status read_process(vpsde_setup *s)
             status = vpsde_config_fail_at(status, s->config, "process");
         }
     }
+    /* what the user overrides no longer binds the library */
+    if (r.override) s->model->process.schedule = NULL;
     free(r.betas);
     return status;
 }

@@ -6,47 +6,60 @@
 #include "core/mem.h"
 #include "experiments/setup.h"
 
-enum { NAMES_MAX = 256, ADAPTIVE_INTERVALS = 32 };
-static const double tol_min = 1e-14;
+enum { NAMES_MAX = 256 };
+static const double tol_min = 1e-14, not_given = -1;
 
-vpsde_status vpsde_setup_solver(const vpsde_solver_type **solver, double *param, vpsde_config *c,
-                                const char *key)
+vpsde_status vpsde_setup_unknown(vpsde_config *c, const char *key, const char *what,
+                                 const char *word, const char *(*name_at)(size_t))
 {
-    const char *word;
-    VPSDE_TRY(vpsde_config_text(&word, c, key, NULL));
-    *solver = vpsde_solver_find(word);
-    if (!*solver) {
-        const char *names[NAMES_MAX];
-        size_t n = 0;
-        for (; n < NAMES_MAX && vpsde_solver_at(n); n++) names[n] = vpsde_solver_at(n)->name;
-        const char *near = vpsde_nearest(word, names, n);
-        return vpsde_config_fail(c, key, "unknown solver '%s'; %s%s", word,
-                                 near ? "did you mean " : "see vpsde list solvers",
-                                 near ? near : "");
-    }
-    vpsde_param_defaults(param, (*solver)->params);
-    return key ? vpsde_config_params(param, c, (*solver)->params) : VPSDE_OK;
+    const char *names[NAMES_MAX];
+    size_t n = 0;
+    for (; n < NAMES_MAX && name_at(n); n++) names[n] = name_at(n);
+    const char *near = vpsde_nearest(word, names, n);
+    return vpsde_config_fail(c, key, "unknown %s '%s'; %s%s", what, word,
+                             near ? "did you mean " : "vpsde list names them", near ? near : "");
 }
 
-static vpsde_status read_grid_type(vpsde_sampler_entry *e, vpsde_config *c)
+static const char *solver_name(size_t i)
 {
-    const bool mapping = vpsde_config_kind(c, "grid") == VPSDE_NODE_MAPPING;
-    vpsde_config *g = c;
+    return vpsde_solver_at(i) ? vpsde_solver_at(i)->name : NULL;
+}
+
+static const char *grid_name(size_t i) { return vpsde_grid_at(i) ? vpsde_grid_at(i)->name : NULL; }
+
+vpsde_status vpsde_setup_solver(const vpsde_solver_type **solver, double *param, vpsde_config *c)
+{
     const char *word;
-    if (mapping) VPSDE_TRY(vpsde_config_section(&g, c, "grid"));
-    const char *key = mapping ? "kind" : "grid";
-    VPSDE_TRY(vpsde_config_text(&word, g, key, mapping ? NULL : "uniform-lambda"));
-    e->grid_type = vpsde_grid_find(word);
-    if (!e->grid_type) {
-        const char *names[NAMES_MAX];
-        size_t n = 0;
-        for (; n < NAMES_MAX && vpsde_grid_at(n); n++) names[n] = vpsde_grid_at(n)->name;
-        const char *near = vpsde_nearest(word, names, n);
-        return vpsde_config_fail(g, key, "unknown grid '%s'; did you mean %s?", word,
-                                 near ? near : names[0]);
+    VPSDE_TRY(vpsde_config_text(&word, c, "solver", NULL));
+    *solver = vpsde_solver_find(word);
+    if (!*solver) return vpsde_setup_unknown(c, "solver", "solver", word, solver_name);
+    return vpsde_config_params(param, c, (*solver)->params);
+}
+
+vpsde_status vpsde_setup_label(char **label, vpsde_config *c, const char *fallback)
+{
+    const char *text;
+    VPSDE_TRY(vpsde_config_text(&text, c, "label", fallback));
+    if (!*text || strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-") != strlen(text)) {
+        return vpsde_config_fail(c, "label",
+                                 "'%s' names a group of the run file; expected a-z, "
+                                 "0-9, _ and -",
+                                 text);
     }
-    vpsde_param_defaults(e->grid_param, e->grid_type->params);
-    return mapping ? vpsde_config_params(e->grid_param, g, e->grid_type->params) : VPSDE_OK;
+    return vpsde_strdup(label, text);
+}
+
+/* The grid under `grid`: a word, or {kind, parameters}. */
+static vpsde_status read_grid(vpsde_sampler_entry *e, vpsde_config *c)
+{
+    vpsde_config *g;
+    const char *word;
+    VPSDE_TRY(vpsde_config_expand(c, "grid", "kind"));
+    VPSDE_TRY(vpsde_config_section(&g, c, "grid"));
+    VPSDE_TRY(vpsde_config_text(&word, g, "kind", "uniform-lambda"));
+    e->grid_type = vpsde_grid_find(word);
+    if (!e->grid_type) return vpsde_setup_unknown(g, "kind", "grid", word, grid_name);
+    return vpsde_config_params(e->grid_param, g, e->grid_type->params);
 }
 
 /* Nodes of a user grid; they also tell the number of steps. */
@@ -63,60 +76,65 @@ static vpsde_status read_times(vpsde_sampler_entry *e, vpsde_config *c)
     return VPSDE_OK;
 }
 
-static vpsde_status read_steps(vpsde_sampler_entry *e, vpsde_config *c)
+/* What the sampler section says for every entry of its list; steps 0 and tolerances -1: nothing. */
+static vpsde_status read_common(vpsde_sampler_entry *common, vpsde_config *c)
 {
     uint64_t steps;
     int last_step;
-    const bool adaptive = e->solver->flags & VPSDE_SOLVER_ADAPTIVE;
-    VPSDE_TRY(read_grid_type(e, c));
+    VPSDE_TRY(read_grid(common, c));
     VPSDE_TRY(vpsde_config_choice(&last_step, c, "last_step", "stop|tweedie|euler|lower-order", 0));
+    common->last_step = (vpsde_last_step)last_step;
+    VPSDE_TRY(vpsde_config_uint(&steps, c, "steps", 0, 1, 1000000));
+    common->steps = steps;
+    VPSDE_TRY(vpsde_config_real(&common->rtol, c, "rtol", not_given, tol_min, 1));
+    return vpsde_config_real(&common->atol, c, "atol", not_given, tol_min, 1);
+}
+
+static vpsde_status read_tolerance(double *out, vpsde_config *item, const char *key, double common)
+{
+    return vpsde_config_real(out, item, key, common > 0 ? common : (double)NAN, tol_min, 1);
+}
+
+/* An entry's own keys, each falling back on the section's. */
+static vpsde_status read_own(vpsde_sampler_entry *e, const vpsde_sampler_entry *common,
+                             vpsde_config *item, vpsde_config *c)
+{
+    uint64_t steps;
+    int last_step;
+    e->grid_type = common->grid_type;
+    memcpy(e->grid_param, common->grid_param, sizeof(e->grid_param));
+    if (vpsde_config_has(item, "grid")) VPSDE_TRY(read_grid(e, item));
+    VPSDE_TRY(vpsde_config_choice(&last_step, item, "last_step", "stop|tweedie|euler|lower-order",
+                                  (int)common->last_step));
     e->last_step = (vpsde_last_step)last_step;
-    if (adaptive) {
-        VPSDE_TRY(vpsde_config_real(&e->rtol, c, "rtol", NAN, tol_min, 1));
-        return vpsde_config_real(&e->atol, c, "atol", NAN, tol_min, 1);
+    if (e->solver->integrate) {
+        VPSDE_TRY(read_tolerance(&e->rtol, item, "rtol", common->rtol));
+        return read_tolerance(&e->atol, item, "atol", common->atol);
     }
-    if (e->grid_type->takes_times) return read_times(e, c);
-    VPSDE_TRY(vpsde_config_uint(&steps, c, "steps", UINT64_MAX, 1, 1000000));
+    if (e->grid_type->takes_times) {
+        return read_times(e, vpsde_config_has(item, "times") ? item : c);
+    }
+    VPSDE_TRY(vpsde_config_uint(&steps, item, "steps", common->steps ? common->steps : UINT64_MAX,
+                                1, 1000000));
     e->steps = steps;
     return VPSDE_OK;
 }
 
-/* A key of an item of the list, or of the sampler section when the item does not have it. */
-static vpsde_config *holder(vpsde_config *item, vpsde_config *sampler, const char *key)
+/* Labels become group names, where - is _. */
+static bool same_label(const char *a, const char *b)
 {
-    return vpsde_config_has(item, key) ? item : sampler;
-}
-
-static vpsde_status read_item_steps(vpsde_sampler_entry *e, vpsde_config *item, vpsde_config *c)
-{
-    static const char *const keys[] = {"steps", "grid", "last_step", "rtol", "atol", "times"};
-    bool own = item == c;
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        own = own || holder(item, c, keys[i]) == item;
+    for (; *a && *b; a++, b++) {
+        const char x = *a == '-' ? '_' : *a, y = *b == '-' ? '_' : *b;
+        if (x != y) return false;
     }
-    return read_steps(e, own ? item : c);
-}
-
-static vpsde_status read_entry(vpsde_sampler_entry *e, vpsde_config *item, vpsde_config *sampler,
-                               bool mapping)
-{
-    const char *label;
-    if (mapping) {
-        VPSDE_TRY(vpsde_setup_solver(&e->solver, e->param, item, "solver"));
-        VPSDE_TRY(vpsde_config_text(&label, item, "label", e->solver->name));
-    } else {
-        VPSDE_TRY(vpsde_setup_solver(&e->solver, e->param, item, NULL));
-        label = e->solver->name;
-    }
-    VPSDE_TRY(vpsde_strdup(&e->label, label));
-    return read_item_steps(e, mapping ? item : sampler, sampler);
+    return *a == *b;
 }
 
 static vpsde_status check_labels(const vpsde_sampler_setup *s, vpsde_config *c)
 {
     for (size_t i = 1; i < s->n_entries; i++) {
         for (size_t k = 0; k < i; k++) {
-            if (strcmp(s->entries[i].label, s->entries[k].label) == 0) {
+            if (same_label(s->entries[i].label, s->entries[k].label)) {
                 return vpsde_config_fail(c, "solver",
                                          "two entries are called '%s'; give one a label",
                                          s->entries[i].label);
@@ -129,36 +147,23 @@ static vpsde_status check_labels(const vpsde_sampler_setup *s, vpsde_config *c)
 static vpsde_status read_entries(vpsde_sampler_setup *s, vpsde_config *c)
 {
     const bool list = vpsde_config_kind(c, "solver") == VPSDE_NODE_SEQUENCE;
+    vpsde_sampler_entry common = {0};
     size_t n = 1;
     if (list) VPSDE_TRY(vpsde_config_count(&n, c, "solver"));
     if (n == 0) return vpsde_config_fail(c, "solver", "the list is empty; expected a solver");
     VPSDE_TRY(vpsde_alloc(&s->entries, n, sizeof(*s->entries)));
     s->n_entries = n;
-    if (!list) return read_entry(&s->entries[0], c, c, true);
     for (size_t i = 0; i < n; i++) {
-        vpsde_config *item;
-        VPSDE_TRY(vpsde_config_item(&item, c, "solver", i));
-        const bool mapping = vpsde_config_kind(item, NULL) == VPSDE_NODE_MAPPING;
-        VPSDE_TRY(read_entry(&s->entries[i], item, c, mapping));
+        vpsde_sampler_entry *e = &s->entries[i];
+        vpsde_config *item = c;
+        if (list) VPSDE_TRY(vpsde_config_item(&item, c, "solver", i));
+        if (list) VPSDE_TRY(vpsde_config_expand(item, NULL, "solver"));
+        VPSDE_TRY(vpsde_setup_solver(&e->solver, e->param, item));
+        VPSDE_TRY(vpsde_setup_label(&e->label, item, e->solver->name));
+        if (i == 0) VPSDE_TRY(read_common(&common, c));
+        VPSDE_TRY(read_own(e, &common, item, c));
     }
     return check_labels(s, c);
-}
-
-static vpsde_status read_fields(unsigned *fields, vpsde_config *c)
-{
-    size_t n = 0;
-    *fields = VPSDE_LOG_X;
-    if (vpsde_config_kind(c, "fields") == VPSDE_NODE_ABSENT) return VPSDE_OK;
-    VPSDE_TRY(vpsde_config_count(&n, c, "fields"));
-    *fields = 0;
-    for (size_t i = 0; i < n; i++) {
-        vpsde_config *item;
-        int bit;
-        VPSDE_TRY(vpsde_config_item(&item, c, "fields", i));
-        VPSDE_TRY(vpsde_config_choice(&bit, item, NULL, "x|eps|x0|noise", 0));
-        *fields |= 1u << bit;
-    }
-    return VPSDE_OK;
 }
 
 /* times: a number of stored nodes, all, none, or the list of them. */
@@ -196,7 +201,8 @@ static vpsde_status read_log(vpsde_setup *s)
     int dtype;
     VPSDE_TRY(vpsde_config_section(&c, s->config, "log"));
     VPSDE_TRY(read_log_times(&s->sampler, c));
-    VPSDE_TRY(read_fields(&s->sampler.log.fields, c));
+    VPSDE_TRY(
+        vpsde_config_words(&s->sampler.log.fields, c, "fields", "x|eps|x0|noise", VPSDE_LOG_X));
     VPSDE_TRY(vpsde_config_choice(&dtype, c, "dtype", "float32|float64", 0));
     s->sampler.log.dtype = dtype == 0 ? VPSDE_F32 : VPSDE_F64;
     return VPSDE_OK;
@@ -206,32 +212,79 @@ vpsde_status vpsde_setup_read_sampler(vpsde_setup *s)
 {
     vpsde_config *c;
     uint64_t count;
+    const bool used = s->uses & VPSDE_USES_SAMPLER;
     VPSDE_TRY(vpsde_config_section(&c, s->config, "sampler"));
-    if ((s->uses & VPSDE_USES_SAMPLER) || vpsde_config_has(c, "solver")) {
-        VPSDE_TRY(read_entries(&s->sampler, c));
-        VPSDE_TRY(vpsde_config_uint(&count, c, "count", UINT64_MAX, 1, (uint64_t)1 << 47));
-        s->sampler.count = count;
-        VPSDE_TRY(vpsde_config_path(&s->sampler.init_path, c, "init", ""));
-    }
+    if (used || vpsde_config_has(c, "solver")) VPSDE_TRY(read_entries(&s->sampler, c));
+    VPSDE_TRY(vpsde_config_uint(&count, c, "count", used ? UINT64_MAX : 0, 1, (uint64_t)1 << 47));
+    s->sampler.count = count;
+    VPSDE_TRY(vpsde_config_path(&s->sampler.init_path, c, "init", ""));
     return read_log(s);
+}
+
+static int decreasing(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x < y) - (x > y);
+}
+
+/* Stored times must be times of the process, each once. Sorted here: noise to data. */
+static vpsde_status check_log_times(vpsde_setup *s)
+{
+    vpsde_config *c;
+    const size_t n = s->sampler.log_times ? s->sampler.log.n_times : 0;
+    const double t_min = vpsde_process_get_spec(s->process)->t_min;
+    const double t_max = vpsde_process_t_max(s->process);
+    VPSDE_TRY(vpsde_config_section(&c, s->config, "log"));
+    if (n > 0) qsort(s->sampler.log_times, n, sizeof(double), decreasing);
+    for (size_t i = 0; i < n; i++) {
+        const double t = s->sampler.log_times[i];
+        if (t < t_min || t > t_max) {
+            return vpsde_config_fail(c, "times", "t = %g; expected times in [%g, %g]", t, t_min,
+                                     t_max);
+        }
+        if (i > 0 && t == s->sampler.log_times[i - 1]) {
+            return vpsde_config_fail(c, "times", "t = %g stands twice", t);
+        }
+    }
+    return VPSDE_OK;
+}
+
+/* An adaptive solver chooses its own steps: its grid only says where states are stored, the ends
+ * always among them. */
+static vpsde_status build_stored_grid(const vpsde_setup *s, vpsde_sampler_entry *e)
+{
+    const vpsde_log *log = &s->sampler.log;
+    if (log->n_times == SIZE_MAX) {
+        return vpsde_fail(VPSDE_ECONFIG,
+                          "log.times: all is for fixed-step solvers; %s chooses its own steps; "
+                          "expected a number, none or a list",
+                          e->solver->name);
+    }
+    if (!log->times) {
+        return vpsde_grid_create(&e->grid, e->grid_type, s->process,
+                                 log->n_times > 1 ? log->n_times - 1 : 1, e->grid_param, e->times,
+                                 e->last_step);
+    }
+    double *t;
+    size_t n = 0;
+    VPSDE_TRY(vpsde_alloc(&t, log->n_times + 2, sizeof(*t)));
+    t[n++] = vpsde_process_t_max(s->process);
+    for (size_t i = 0; i < log->n_times; i++) {
+        if (log->times[i] < t[n - 1]) t[n++] = log->times[i];
+    }
+    if (vpsde_process_get_spec(s->process)->t_min < t[n - 1]) {
+        t[n++] = vpsde_process_get_spec(s->process)->t_min;
+    }
+    const vpsde_status status = vpsde_grid_create(&e->grid, vpsde_grid_find("user"), s->process,
+                                                  n - 1, NULL, t, e->last_step);
+    free(t);
+    return status;
 }
 
 static vpsde_status build_grid(const vpsde_setup *s, vpsde_sampler_entry *e)
 {
-    const vpsde_log *log = &s->sampler.log;
-    size_t steps = e->steps;
-    if (e->solver->flags & VPSDE_SOLVER_ADAPTIVE) { /* only says where states are stored */
-        steps = log->times || log->n_times == SIZE_MAX ? ADAPTIVE_INTERVALS
-                : log->n_times > 1                     ? log->n_times - 1
-                                                       : 1;
-        if (log->n_times == SIZE_MAX) {
-            return vpsde_fail(VPSDE_ECONFIG,
-                              "log.times: all is for fixed-step solvers; %s chooses its own steps; "
-                              "expected a number, none or a list",
-                              e->solver->name);
-        }
-    }
-    return vpsde_grid_create(&e->grid, e->grid_type, s->process, steps, e->grid_param, e->times,
+    if (e->solver->integrate) return build_stored_grid(s, e);
+    return vpsde_grid_create(&e->grid, e->grid_type, s->process, e->steps, e->grid_param, e->times,
                              e->last_step);
 }
 
@@ -254,12 +307,16 @@ static vpsde_status read_init(vpsde_setup *s)
     if (status == VPSDE_OK) {
         status = vpsde_data_read(data, s->sampler.init, 0, s->sampler.count, 1, 0);
     }
+    if (status == VPSDE_OK) {
+        memcpy(s->sampler.init_sha256, vpsde_data_sha256(data), sizeof(s->sampler.init_sha256));
+    }
     vpsde_data_close(data);
     return status;
 }
 
 vpsde_status vpsde_setup_build_sampler(vpsde_setup *s)
 {
+    VPSDE_TRY(check_log_times(s));
     for (size_t i = 0; i < s->sampler.n_entries; i++) {
         vpsde_sampler_entry *e = &s->sampler.entries[i];
         const vpsde_status status = build_grid(s, e);

@@ -22,22 +22,6 @@ static struct vpsde_watched watch(const vpsde_table *table, const char *name)
     return (struct vpsde_watched){.column = -1};
 }
 
-static vpsde_status begin(void *self, const vpsde_table *table)
-{
-    vpsde_summary *s = self;
-    const char *slash = strrchr(table->path, '/');
-    snprintf(s->label, sizeof(s->label), "%s", slash ? slash + 1 : table->path);
-    s->nfe = watch(table, "nfe");
-    s->jvp = watch(table, "jvp");
-    s->status = watch(table, "status");
-    s->logp = watch(table, "logp");
-    s->bits = watch(table, "bits_per_dim");
-    s->trace_stderr = watch(table, "trace_stderr");
-    s->has_logp = s->logp.column >= 0;
-    s->start_s = now_s();
-    return s->next->begin(s->next->self, table);
-}
-
 /* Row i of a one-value column as a number; 0 when there is no such column. */
 static double value(const void *const *data, struct vpsde_watched w, size_t i)
 {
@@ -75,10 +59,36 @@ static void count_row(vpsde_summary *s, size_t i, const void *const *data)
     s->max_stderr = fmax(s->max_stderr, value(data, s->trace_stderr, i));
 }
 
+static void count_rows(void *self, size_t first, size_t n, const void *const *data)
+{
+    (void)first;
+    for (size_t i = 0; i < n; i++) count_row(self, i, data);
+}
+
+static vpsde_status begin(void *self, const vpsde_table *table)
+{
+    vpsde_summary *s = self;
+    const char *slash = strrchr(table->path, '/');
+    snprintf(s->label, sizeof(s->label), "%s", slash ? slash + 1 : table->path);
+    s->nfe = watch(table, "nfe");
+    s->jvp = watch(table, "jvp");
+    s->status = watch(table, "status");
+    s->logp = watch(table, "logp");
+    s->bits = watch(table, "bits_per_dim");
+    s->trace_stderr = watch(table, "trace_stderr");
+    s->has_logp = s->logp.column >= 0;
+    s->start_s = now_s();
+    VPSDE_TRY(s->next->begin(s->next->self, table));
+    if (!s->run) return VPSDE_OK;
+    VPSDE_TRY(vpsde_run_each_stored(s->run, count_rows, s));
+    s->n_before = s->n;
+    return VPSDE_OK;
+}
+
 static vpsde_status forward(void *self, size_t first, size_t n, const void *const *data)
 {
     vpsde_summary *s = self;
-    for (size_t i = 0; i < n; i++) count_row(s, i, data);
+    count_rows(s, first, n, data);
     return s->next->write(s->next->self, first, n, data);
 }
 
@@ -89,10 +99,16 @@ static vpsde_status end(void *self, const vpsde_fact *provenance, size_t n_facts
     return s->next->end(s->next->self, provenance, n_facts);
 }
 
+static bool has(void *self, size_t first, size_t n)
+{
+    const vpsde_summary *s = self;
+    return s->next->has && s->next->has(s->next->self, first, n);
+}
+
 vpsde_sink vpsde_summary_sink(vpsde_summary *summary, vpsde_sink *next)
 {
     *summary = (vpsde_summary){.next = next};
-    return (vpsde_sink){.self = summary, .begin = begin, .write = forward, .end = end};
+    return (vpsde_sink){.self = summary, .begin = begin, .write = forward, .end = end, .has = has};
 }
 
 static void print_logp(const vpsde_summary *s, bool heading)
@@ -118,15 +134,12 @@ void vpsde_summary_print(const vpsde_summary *s, bool heading)
                "max nfe", "wall [s]", "samples/s");
     }
     printf("%-24s %9zu %7zu %10.1f %8.0f %9.2f %11.4g\n", s->label, s->n, s->n_failed,
-           s->sum_nfe / (double)s->n, s->max_nfe, s->wall_s, (double)s->n / s->wall_s);
+           s->sum_nfe / (double)s->n, s->max_nfe, s->wall_s,
+           (double)(s->n - s->n_before) / s->wall_s);
 }
 
-vpsde_status vpsde_run_close(vpsde_run *run, vpsde_status status)
+vpsde_status vpsde_summary_status(const vpsde_summary *s, vpsde_status status)
 {
-    char message[1024];
-    const bool done = status == VPSDE_OK || status == VPSDE_EPARTIAL;
-    if (!done && status != VPSDE_ESTOPPED) return status;
-    snprintf(message, sizeof(message), "%s", vpsde_last_error());
-    VPSDE_TRY(vpsde_run_finish(run, done ? "complete" : "interrupted"));
-    return status == VPSDE_OK ? VPSDE_OK : vpsde_fail(status, "%s", message);
+    if (status != VPSDE_OK || s->n_failed == 0) return status;
+    return vpsde_fail(VPSDE_EPARTIAL, "%s: %zu of %zu samples failed", s->label, s->n_failed, s->n);
 }

@@ -1,5 +1,4 @@
-/* A sink in front of another that remembers what a table on the terminal needs, and the end of a
- * run file. */
+/* A sink in front of another that remembers what a table on the terminal needs. */
 #ifndef VPSDE_EXPERIMENTS_SUMMARY_H
 #define VPSDE_EXPERIMENTS_SUMMARY_H
 
@@ -10,7 +9,8 @@
 typedef struct vpsde_summary {
     vpsde_sink *next;
     char label[128];
-    size_t n, n_failed;
+    vpsde_run *run;               /* of `next`, or NULL: rows it has from before count too */
+    size_t n, n_failed, n_before; /* n_before: of the n, from before */
     double start_s, wall_s;
     double sum_nfe, sum_jvp, max_nfe;
     double sum_logp, sum_bits, sum_bits_2,
@@ -26,8 +26,7 @@ typedef struct vpsde_summary {
 vpsde_sink vpsde_summary_sink(vpsde_summary *summary, vpsde_sink *next);
 void vpsde_summary_print(const vpsde_summary *summary, bool heading);
 
-/* Finishes the run file after work that ended with `status`: complete (also with failed samples),
- * interrupted when it was stopped. Returns `status`, or the failure of writing. */
-vpsde_status vpsde_run_close(vpsde_run *run, vpsde_status status);
+/* `status` of a computation, EPARTIAL when rows from before had failed. */
+vpsde_status vpsde_summary_status(const vpsde_summary *summary, vpsde_status status);
 
 #endif

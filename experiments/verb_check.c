@@ -39,45 +39,41 @@ static void print_objects(const vpsde_setup *s)
 static vpsde_status print_needs(const vpsde_setup *s, const vpsde_cli *cli)
 {
     vpsde_estimate e;
-    for (size_t i = 0; i < s->sampler.n_entries; i++) {
+    for (size_t i = 0; (s->uses & VPSDE_USES_SAMPLER) && i < s->sampler.n_entries; i++) {
         VPSDE_TRY(vpsde_estimate_sampling(&e, s, i, cli));
         print_estimate("sample", s->sampler.entries[i].label, &e);
     }
-    if (s->likelihood.integrator && s->data.data) {
+    if ((s->uses & VPSDE_USES_LIKELIHOOD) && s->data.data) {
         VPSDE_TRY(vpsde_estimate_likelihood(&e, s, cli));
         print_estimate("likelihood", s->likelihood.label, &e);
     }
     return VPSDE_OK;
 }
 
-/* Which sections are there decides what is built: check does not ask for more than is written. */
-static vpsde_status sections(unsigned *uses, const vpsde_cli *cli)
-{
-    vpsde_config *c;
-    VPSDE_TRY(vpsde_config_open(&c, cli->input, cli->overrides, cli->n_overrides));
-    *uses = 0;
-    if (vpsde_config_has(c, "data")) *uses |= VPSDE_USES_DATA;
-    if (vpsde_config_has(c, "likelihood")) *uses |= VPSDE_USES_LIKELIHOOD;
-    if (vpsde_config_has(c, "train")) *uses |= VPSDE_USES_TRAIN;
-    if (vpsde_config_has(c, "sampler")) *uses |= VPSDE_USES_SAMPLER;
-    vpsde_config_close(c);
-    return VPSDE_OK;
-}
-
-static vpsde_status run(const vpsde_cli *cli)
+/* A run that samples and one that computes likelihoods have their own default t_min, so a
+ * configuration for both is checked as each of them. */
+static vpsde_status check_as(const vpsde_cli *cli, unsigned uses, bool heading)
 {
     vpsde_setup s = {0};
-    unsigned uses;
-    VPSDE_TRY(sections(&uses, cli));
     vpsde_status status = vpsde_setup_open(&s, cli, uses);
     if (status == VPSDE_OK && cli->resolved) {
         fputs(s.resolved, stdout);
     } else if (status == VPSDE_OK) {
-        print_objects(&s);
+        if (heading) print_objects(&s);
         status = print_needs(&s, cli);
     }
     vpsde_setup_close(&s);
     return status;
+}
+
+static vpsde_status run(const vpsde_cli *cli)
+{
+    unsigned uses = VPSDE_USES_DATA | VPSDE_USES_SAMPLER | VPSDE_USES_LIKELIHOOD | VPSDE_USES_TRAIN;
+    VPSDE_TRY(vpsde_setup_present(&uses, cli));
+    const unsigned rest = uses & ~(unsigned)VPSDE_USES_LIKELIHOOD;
+    VPSDE_TRY(check_as(cli, rest, true));
+    if (rest == uses || cli->resolved) return VPSDE_OK;
+    return check_as(cli, uses & (VPSDE_USES_DATA | VPSDE_USES_LIKELIHOOD), false);
 }
 
 const vpsde_verb vpsde_verb_check = {

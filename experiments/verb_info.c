@@ -6,6 +6,7 @@
 
 #include "core/data.h"
 #include "core/h5_list.h"
+#include "core/mem.h"
 #include "experiments/cli.h"
 
 static vpsde_status describe_model(const char *path)
@@ -45,6 +46,7 @@ static vpsde_status describe_run(const char *path)
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char *text = NULL;
         VPSDE_TRY(vpsde_run_read_text(&text, path, "/", names[i]));
+        vpsde_flatten(text);
         printf("%-12s %s\n", names[i], text);
         free(text);
     }

@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "experiments/setup.h"
+#include "experiments/job.h"
 #include "experiments/summary.h"
 
 static vpsde_likelihood describe(const vpsde_setup *s, const vpsde_cli *cli, const double *x,
@@ -34,9 +34,11 @@ static vpsde_status compute(const vpsde_setup *s, const vpsde_cli *cli, vpsde_ru
     double *x, bits_offset;
     vpsde_summary summary;
     vpsde_sink sink = vpsde_summary_sink(&summary, vpsde_run_sink(run));
-    VPSDE_TRY(vpsde_setup_rows(&x, &bits_offset, s));
+    VPSDE_TRY(vpsde_setup_rows(&x, &bits_offset, s, s->likelihood.dequantization));
     const vpsde_likelihood likelihood = describe(s, cli, x, bits_offset);
-    const vpsde_status status = vpsde_likelihood_run(&likelihood, &sink);
+    summary.run = run;
+    const vpsde_status status =
+        vpsde_summary_status(&summary, vpsde_likelihood_run(&likelihood, &sink));
     free(x);
     vpsde_progress_done();
     const bool done = status == VPSDE_OK || status == VPSDE_EPARTIAL;
@@ -44,20 +46,10 @@ static vpsde_status compute(const vpsde_setup *s, const vpsde_cli *cli, vpsde_ru
     return status;
 }
 
-static vpsde_status run(const vpsde_cli *cli)
-{
-    vpsde_setup s = {0};
-    vpsde_run *out = NULL;
-    vpsde_status status = vpsde_setup_open(&s, cli, VPSDE_USES_DATA | VPSDE_USES_LIKELIHOOD);
-    if (status == VPSDE_OK) {
-        status = vpsde_run_create(&out, cli->output, "likelihood", s.resolved, s.seed, cli->force);
-    }
-    if (status == VPSDE_OK) status = vpsde_setup_describe(&s, out);
-    if (status == VPSDE_OK) status = vpsde_run_close(out, compute(&s, cli, out));
-    vpsde_run_destroy(out, status != VPSDE_OK && status != VPSDE_EIO);
-    vpsde_setup_close(&s);
-    return status;
-}
+const vpsde_job vpsde_job_likelihood = {
+    .verb = "likelihood", .uses = VPSDE_USES_DATA | VPSDE_USES_LIKELIHOOD, .compute = compute};
+
+static vpsde_status run(const vpsde_cli *cli) { return vpsde_job_run(&vpsde_job_likelihood, cli); }
 
 const vpsde_verb vpsde_verb_likelihood = {
     .name = "likelihood",

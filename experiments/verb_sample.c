@@ -1,18 +1,30 @@
 #include <stdio.h>
 
-#include "experiments/setup.h"
+#include "experiments/estimate.h"
+#include "experiments/job.h"
 #include "experiments/summary.h"
+
+/* All tables together must fit, not only the first. */
+static vpsde_status check_space(const vpsde_setup *s, const vpsde_run *run)
+{
+    double bytes = 0;
+    if (vpsde_run_begun(run)) return VPSDE_OK;
+    for (size_t i = 0; i < s->sampler.n_entries; i++) bytes += vpsde_estimate_bytes(s, i);
+    return vpsde_run_expect(run, bytes);
+}
 
 /* Runs every entry of the list from the same start states; a failed sample is flagged and does not
  * stop the others. */
-static vpsde_status run_entries(const vpsde_setup *s, const vpsde_cli *cli, vpsde_run *run)
+static vpsde_status compute(const vpsde_setup *s, const vpsde_cli *cli, vpsde_run *run)
 {
     vpsde_status worst = VPSDE_OK;
+    VPSDE_TRY(check_space(s, run));
     for (size_t i = 0; i < s->sampler.n_entries; i++) {
         const vpsde_sampling sampling = vpsde_setup_sampling(s, i, cli);
         vpsde_summary summary;
         vpsde_sink sink = vpsde_summary_sink(&summary, vpsde_run_sink(run));
-        const vpsde_status status = vpsde_sample(&sampling, &sink);
+        summary.run = run;
+        const vpsde_status status = vpsde_summary_status(&summary, vpsde_sample(&sampling, &sink));
         if (status != VPSDE_OK && status != VPSDE_EPARTIAL) return status;
         if (status == VPSDE_EPARTIAL) worst = status;
         vpsde_progress_done();
@@ -21,20 +33,10 @@ static vpsde_status run_entries(const vpsde_setup *s, const vpsde_cli *cli, vpsd
     return worst;
 }
 
-static vpsde_status run(const vpsde_cli *cli)
-{
-    vpsde_setup s = {0};
-    vpsde_run *out = NULL;
-    vpsde_status status = vpsde_setup_open(&s, cli, VPSDE_USES_SAMPLER);
-    if (status == VPSDE_OK) {
-        status = vpsde_run_create(&out, cli->output, "sample", s.resolved, s.seed, cli->force);
-    }
-    if (status == VPSDE_OK) status = vpsde_setup_describe(&s, out);
-    if (status == VPSDE_OK) status = vpsde_run_close(out, run_entries(&s, cli, out));
-    vpsde_run_destroy(out, status != VPSDE_OK && status != VPSDE_EIO);
-    vpsde_setup_close(&s);
-    return status;
-}
+const vpsde_job vpsde_job_sample = {
+    .verb = "sample", .uses = VPSDE_USES_SAMPLER, .compute = compute};
+
+static vpsde_status run(const vpsde_cli *cli) { return vpsde_job_run(&vpsde_job_sample, cli); }
 
 const vpsde_verb vpsde_verb_sample = {
     .name = "sample",

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "core/number.h"
 
 void vpsde_checkpoint_text(vpsde_checkpoint *c, const char *key, const char *value)
 {
@@ -20,7 +21,7 @@ void vpsde_checkpoint_text(vpsde_checkpoint *c, const char *key, const char *val
 void vpsde_checkpoint_number(vpsde_checkpoint *c, const char *key, double value)
 {
     char text[VPSDE_CHECKPOINT_TEXT];
-    (void)snprintf(text, sizeof(text), "%.17g", value);
+    vpsde_format_real(text, sizeof(text), value, 17);
     vpsde_checkpoint_text(c, key, text);
 }
 
@@ -74,10 +75,8 @@ vpsde_status vpsde_checkpoint_read_number(double *out, const vpsde_safetensors *
                                           const char *key)
 {
     const char *text;
-    char *end;
     VPSDE_TRY(need(&text, file, key));
-    *out = strtod(text, &end);
-    if (end != text && *end == '\0' && isfinite(*out)) return VPSDE_OK;
+    if (vpsde_parse_real(out, text) && isfinite(*out)) return VPSDE_OK;
     return vpsde_fail(VPSDE_EDATA, "%s: metadata %s: expected a number, got \"%s\"",
                       vpsde_safetensors_path(file), key, text);
 }

@@ -9,6 +9,8 @@
  * every layer with its bias. Pre-activation blocks: He et al. 2016 (arXiv:1603.05027); sinusoidal
  * times and their two-layer embedding added in each block: Ho et al. 2020 (arXiv:2006.11239, App. B).
  * 2 L H^2 multiply-adds a row and tangent; a tangent has no time branch. */
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/config.h"
@@ -16,6 +18,8 @@
 #include "models/mlp_net.h"
 #include "models/model.h"
 #include "models/train.h"
+
+enum { DIM_MAX = 1 << 20 };
 
 /* Takes the network over, also on failure. */
 vpsde_status mlp_wrap(vpsde_model **out, mlp_net *net)
@@ -50,18 +54,48 @@ float *vpsde_mlp_tensor(vpsde_model *model, const char *name, size_t *rows, size
     return NULL;
 }
 
+/* `shape: [channel, row, column]`, or 0 axes where it is absent. */
+static vpsde_status read_shape(size_t *n_axes, size_t shape[3], struct vpsde_config *section)
+{
+    double *side = NULL;
+    size_t rank, dims[1] = {0};
+    *n_axes = 0;
+    VPSDE_TRY(vpsde_config_numbers(&side, &rank, dims, 1, section, "shape"));
+    if (!side) return VPSDE_OK;
+    while (rank == 1 && dims[0] == 3 && *n_axes < 3) {
+        const double s = side[*n_axes];
+        if (!(s >= 1 && s <= DIM_MAX && s == floor(s))) break;
+        shape[(*n_axes)++] = (size_t)s;
+    }
+    free(side);
+    if (*n_axes == 3) return VPSDE_OK;
+    return vpsde_config_fail(section, "shape",
+                             "expected [channel, row, column], three whole numbers from 1");
+}
+
 static vpsde_status configure(vpsde_model **out, struct vpsde_config *section)
 {
     uint64_t dim, hidden, layers, features;
+    size_t n_axes, shape[3] = {0};
     *out = NULL;
-    VPSDE_TRY(vpsde_config_uint(&dim, section, "dim", UINT64_MAX, 1, 1 << 20));
+    VPSDE_TRY(read_shape(&n_axes, shape, section));
+    VPSDE_TRY(vpsde_config_uint(&dim, section, "dim", UINT64_MAX, 1, DIM_MAX));
+    if (n_axes > 0 && shape[0] * shape[1] * shape[2] != dim) {
+        return vpsde_config_fail(section, "shape", "%zu x %zu x %zu are not the %llu values of dim",
+                                 shape[0], shape[1], shape[2], (unsigned long long)dim);
+    }
     VPSDE_TRY(vpsde_config_uint(&hidden, section, "hidden", 128, 1, 8192));
     VPSDE_TRY(vpsde_config_uint(&layers, section, "layers", 3, 1, MLP_LAYERS_MAX));
     VPSDE_TRY(vpsde_config_uint(&features, section, "time_features", 64, 2, 8192));
     const vpsde_mlp_spec spec = {
         .dim = dim, .hidden = hidden, .layers = layers, .time_features = features};
     const vpsde_status status = vpsde_mlp_create(out, &spec, 0);
-    return status == VPSDE_OK ? status : vpsde_config_fail_at(status, section, "time_features");
+    if (status != VPSDE_OK) return vpsde_config_fail_at(status, section, "time_features");
+    if (n_axes > 0) {
+        (*out)->rank = n_axes;
+        memcpy((*out)->shape, shape, sizeof(shape));
+    }
+    return VPSDE_OK;
 }
 
 /* Up to so many rows are cheaper as products of one column each than as one padded product. */

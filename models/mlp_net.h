@@ -85,7 +85,7 @@ vpsde_status mlp_forward(const mlp_net *net, mlp_tape *tape, size_t columns, boo
  * (columns) is the value column of each tangent, NULL when they are the same. */
 vpsde_status mlp_tangent(const mlp_net *net, mlp_tape *tape, size_t columns, size_t value_columns,
                          const size_t *row);
-/* Gradient of the output in tape->out to gradient (n_floats, overwritten) and to dx in tape->x,
+/* Adds the gradient of the output in tape->out to gradient (n_floats) and leaves dx in tape->x,
  * after mlp_forward over own times with the tape kept; tape->out and tape->x are consumed. */
 vpsde_status mlp_backward(const mlp_net *net, mlp_tape *tape, size_t columns, float *gradient);
 

@@ -7,7 +7,8 @@
 #include "models/mlp_net.h"
 #include "models/train.h"
 
-/* Gradient of one linear layer from dy (out, columns) and its input x; dx NULL when not wanted. */
+/* Adds the gradient of one linear layer from dy (out, columns) and its input x; dx NULL when not
+ * wanted. */
 static vpsde_status linear_backward(const mlp_net *net, size_t weight, size_t columns,
                                     const float *dy, const float *x, float *gradient, float *dx)
 {
@@ -38,7 +39,6 @@ static vpsde_status block_backward(const mlp_net *net, mlp_tape *tape, size_t l,
 vpsde_status mlp_backward(const mlp_net *net, mlp_tape *tape, size_t columns, float *gradient)
 {
     const size_t n = net->hidden * columns, top = 2 * net->layers;
-    memset(gradient, 0, net->n_floats * sizeof(*gradient));
     memset(tape->e, 0, n * sizeof(*tape->e));
     VPSDE_TRY(linear_backward(net, mlp_output(net, 0), columns, tape->out,
                               mlp_stage(tape, net, tape->a, top), gradient, tape->h));
@@ -85,7 +85,8 @@ static void columns_of(float *to, size_t columns, const float *from, size_t n, s
     }
 }
 
-/* out <- 2 scale (out - target), 0 in the padding; returns the sum of squared errors */
+/* out <- 2 scale weight (out - target), 0 in the padding; returns the weighted sum of squared
+ * errors */
 static double loss_gradient(float *out, size_t columns, const vpsde_train_block *b, size_t d)
 {
     double sum = 0;
@@ -94,8 +95,9 @@ static double loss_gradient(float *out, size_t columns, const vpsde_train_block 
         float *const line = out + j * columns;
         for (size_t i = 0; i < b->n; i++) {
             const float error = line[i] - b->target[i * d + j];
-            sum += (double)error * (double)error;
-            line[i] = twice * error;
+            const float weighted = b->weight ? b->weight[i] * error : error;
+            sum += (double)weighted * (double)error;
+            line[i] = twice * weighted;
         }
         for (size_t i = b->n; i < columns; i++) line[i] = 0;
     }
@@ -124,6 +126,9 @@ static vpsde_status gradient(const vpsde_model *model, void *ws, const vpsde_tra
     if (block->n > VPSDE_COLUMNS) {
         return vpsde_fail(VPSDE_EINVAL, "mlp: a block holds at most %d rows, got %zu",
                           (int)VPSDE_COLUMNS, block->n);
+    }
+    if (block->classes) {
+        return vpsde_fail(VPSDE_EINVAL, "mlp: is unconditional, but the block has classes");
     }
     const int saved = vpsde_serial_begin();
     const vpsde_status status = block_gradient(model->impl, ws, block, sum, out, dx);

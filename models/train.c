@@ -1,4 +1,4 @@
-/* The training loop. A step is two parallel passes, blocks of rows and then slices of the parameter
+/* The training loop. A step is two parallel passes, lanes of row blocks and then slices of the parameter
  * vector, and each result depends on the block or slice alone. */
 #include "models/train.h"
 
@@ -24,12 +24,13 @@ typedef struct trainer {
     const vpsde_trainer_ops *ops;
     vpsde_model *model;
     vpsde_train_state *state;
-    size_t d, n_threads, n_blocks, n_slices;
+    size_t d, n_threads, n_blocks, n_lanes, n_slices;
+    size_t n_nodes; /* of a DDPM table up to t_max; 0: continuous */
     atomic_size_t next_bench;
     bench *bench;    /* (n_threads) */
     float *x, *eps;  /* (batch, d) */
     double *label;   /* (batch) */
-    float *gradient; /* (n_blocks, n) */
+    float *gradient; /* (n_lanes, n) */
     double *sum;     /* (n_blocks) squared errors */
     double *square;  /* (n_slices) of the gradient */
     vpsde_adam adam;
@@ -49,8 +50,9 @@ double vpsde_train_rate(const vpsde_training *t, uint64_t step)
 {
     if (step <= t->warm_up) return t->learning_rate * (double)step / (double)t->warm_up;
     if (t->decay == VPSDE_DECAY_NONE) return t->learning_rate;
+    if (step >= t->steps) return 0;
     const double share = (double)(step - t->warm_up) / (double)(t->steps - t->warm_up);
-    return t->learning_rate * 0.5 * (1 + cos(M_PI * (share < 1 ? share : 1)));
+    return t->learning_rate * 0.5 * (1 + cos(M_PI * share));
 }
 
 /* A Feistel network on the smallest even number of bits that holds `count`, walked until it lands
@@ -79,22 +81,33 @@ size_t vpsde_train_index(uint64_t seed, uint64_t position, size_t count)
     return (size_t)value;
 }
 
-/* Time of one row: t_min < t <= t_max, or i / N. */
-static vpsde_coef draw_time(const vpsde_training *t, uint64_t position)
+/* The largest i with i/N <= t_max, by the division that makes the nodes. */
+static size_t nodes_of(const vpsde_process *process)
 {
-    double u;
-    vpsde_uniforms(&u, t->seed, VPSDE_NOISE_TRAIN_TIME, position, 1, 0, 1);
-    const size_t n = vpsde_process_n_ddpm(t->process);
-    const double t_max = vpsde_process_t_max(t->process);
-    if (n > 0) {
-        const size_t i = 1 + (size_t)(u * (double)n); /* u < 1 */
-        return vpsde_process_at(t->process, t_max * ((double)(i < n ? i : n) / (double)n));
-    }
-    const double t_min = vpsde_process_get_spec(t->process)->t_min;
-    return vpsde_process_at(t->process, t_max - u * (t_max - t_min));
+    const size_t n = vpsde_process_n_ddpm(process);
+    const double t_max = vpsde_process_t_max(process);
+    size_t i = (size_t)((double)n * t_max);
+    if (i < n && (double)(i + 1) / (double)n <= t_max) i++;
+    return i < n ? i : n;
 }
 
-static vpsde_status run_block(trainer *r, bench *own, size_t block)
+/* Time of one row: t_min < t <= t_max, or i / N. */
+static vpsde_coef draw_time(const trainer *r, uint64_t position)
+{
+    const vpsde_process *const process = r->t->process;
+    double u;
+    vpsde_uniforms(&u, r->t->seed, VPSDE_NOISE_TRAIN_TIME, position, 1, 0, 1);
+    if (r->n_nodes > 0) {
+        const size_t i = 1 + (size_t)(u * (double)r->n_nodes), last = r->n_nodes;
+        const double n = (double)vpsde_process_n_ddpm(process);
+        return vpsde_process_at(process, (double)(i < last ? i : last) / n);
+    }
+    const double t_min = vpsde_process_get_spec(process)->t_min;
+    const double t_max = vpsde_process_t_max(process);
+    return vpsde_process_at(process, t_max - u * (t_max - t_min));
+}
+
+static vpsde_status run_block(trainer *r, bench *own, size_t block, float *gradient)
 {
     const vpsde_training *const t = r->t;
     const size_t d = r->d, first = block * r->ops->block_rows;
@@ -102,7 +115,7 @@ static vpsde_status run_block(trainer *r, bench *own, size_t block)
     const uint64_t position = r->state->step * t->batch + first;
     vpsde_normals(own->z, t->seed, VPSDE_NOISE_TRAIN_EPS, position, n, 0, d);
     for (size_t i = 0; i < n; i++) {
-        const vpsde_coef c = draw_time(t, position + i);
+        const vpsde_coef c = draw_time(r, position + i);
         const float *const x0 = t->x0 + vpsde_train_index(t->seed, position + i, t->count) * d;
         r->label[first + i] = c.label;
         for (size_t j = 0; j < d; j++) {
@@ -116,16 +129,21 @@ static vpsde_status run_block(trainer *r, bench *own, size_t block)
                                  .x = r->x + first * d,
                                  .target = r->eps + first * d,
                                  .scale = 1 / ((double)t->batch * (double)d)};
-    return r->ops->gradient(r->model, own->ws, &b, &r->sum[block],
-                            r->gradient + block * r->state->n, NULL);
+    return r->ops->gradient(r->model, own->ws, &b, &r->sum[block], gradient, NULL);
 }
 
-static vpsde_status blocks_worker(void *shared, vpsde_queue *queue)
+static vpsde_status lanes_worker(void *shared, vpsde_queue *queue)
 {
     trainer *const r = shared;
     bench *const own = &r->bench[atomic_fetch_add(&r->next_bench, 1)];
-    size_t block;
-    while (vpsde_queue_take(queue, &block)) VPSDE_TRY(run_block(r, own, block));
+    size_t lane;
+    while (vpsde_queue_take(queue, &lane)) {
+        float *const gradient = r->gradient + lane * r->state->n;
+        memset(gradient, 0, r->state->n * sizeof(*gradient));
+        for (size_t block = lane; block < r->n_blocks; block += r->n_lanes) {
+            VPSDE_TRY(run_block(r, own, block, gradient));
+        }
+    }
     return VPSDE_OK;
 }
 
@@ -140,7 +158,7 @@ static vpsde_status fold_worker(void *shared, vpsde_queue *queue)
     trainer *const r = shared;
     size_t slice;
     while (vpsde_queue_take(queue, &slice)) {
-        r->square[slice] = vpsde_gradient_fold(slice_size(r, slice), r->n_blocks,
+        r->square[slice] = vpsde_gradient_fold(slice_size(r, slice), r->n_lanes,
                                                r->gradient + slice * SLICE, r->state->n);
     }
     return VPSDE_OK;
@@ -178,7 +196,7 @@ static vpsde_status run_step(trainer *r)
     const uint64_t step = r->state->step + 1;
     double sum = 0, square = 0;
     atomic_store(&r->next_bench, 0);
-    VPSDE_TRY(vpsde_parallel(r->n_threads, r->n_blocks, blocks_worker, r, NULL));
+    VPSDE_TRY(vpsde_parallel(r->n_threads, r->n_lanes, lanes_worker, r, NULL));
     VPSDE_TRY(vpsde_parallel(r->n_threads, r->n_slices, fold_worker, r, NULL));
     for (size_t b = 0; b < r->n_blocks; b++) sum += r->sum[b];
     for (size_t s = 0; s < r->n_slices; s++) square += r->square[s];
@@ -225,9 +243,9 @@ static vpsde_status check(const vpsde_training *t, const vpsde_model *model,
     if (!(t->clip >= 0)) {
         return vpsde_fail(VPSDE_EINVAL, "clip: must be at least 0, got %g", t->clip);
     }
-    if (t->decay != VPSDE_DECAY_NONE && t->steps <= t->warm_up) {
-        return vpsde_fail(VPSDE_EINVAL, "steps: must exceed warm_up = %llu, got %llu",
-                          (unsigned long long)t->warm_up, (unsigned long long)t->steps);
+    if (vpsde_process_n_ddpm(t->process) > 0 && nodes_of(t->process) == 0) {
+        return vpsde_fail(VPSDE_EINVAL, "t_max: must reach the first of %zu nodes, got %g",
+                          vpsde_process_n_ddpm(t->process), vpsde_process_t_max(t->process));
     }
     return VPSDE_OK;
 }
@@ -253,7 +271,7 @@ static vpsde_status trainer_alloc(trainer *r)
     const size_t rows = r->t->batch, n = r->state->n;
     size_t values, gradients;
     VPSDE_TRY(vpsde_size_mul(&values, rows, r->d, "batch"));
-    VPSDE_TRY(vpsde_size_mul(&gradients, r->n_blocks, n, "batch"));
+    VPSDE_TRY(vpsde_size_mul(&gradients, r->n_lanes, n, "batch"));
     VPSDE_TRY(vpsde_alloc(&r->x, values, sizeof(*r->x)));
     VPSDE_TRY(vpsde_alloc(&r->eps, values, sizeof(*r->eps)));
     VPSDE_TRY(vpsde_alloc(&r->label, rows, sizeof(*r->label)));
@@ -310,6 +328,8 @@ vpsde_status vpsde_train(const vpsde_training *training, vpsde_model *model,
                  .d = model->dim,
                  .n_blocks = (training->batch + ops->block_rows - 1) / ops->block_rows,
                  .n_slices = (state->n + SLICE - 1) / SLICE};
+    r.n_lanes = r.n_blocks < VPSDE_TRAIN_LANES ? r.n_blocks : VPSDE_TRAIN_LANES;
+    r.n_nodes = vpsde_process_n_ddpm(training->process) > 0 ? nodes_of(training->process) : 0;
     VPSDE_TRY(vpsde_threads(&r.n_threads, training->n_threads));
     VPSDE_TRY(adopt_process(model, training->process));
     float *const weights = ops->parameters(model);

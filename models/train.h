@@ -2,12 +2,14 @@
  *
  *   L = E |eps - eps_theta(alpha_t x_0 + sigma_t eps, t)|^2 / d
  *
- * t uniform on (t_min, t_max] for continuous schedules, t = i/N with i uniform on 1..N for DDPM
- * tables. Adam (Kingma & Ba 2015), linear warm-up, gradient clipping by global norm, exponential
+ * t uniform on (t_min, t_max] for continuous schedules, t = i/N with i uniform on the nodes
+ * 1..floor(N t_max) of DDPM tables. Adam (Kingma & Ba 2015), linear warm-up, gradient clipping by global norm, exponential
  * moving average of the weights.
  *
- * Bits do not depend on the number of threads: a minibatch is cut into blocks of fixed rows, one
- * thread computes a block's gradient, and blocks are summed in a fixed tree. All randomness is
+ * Bits do not depend on the number of threads: a minibatch is cut into blocks of fixed rows; lane g
+ * of at most VPSDE_TRAIN_LANES adds up the gradients of blocks g, g + lanes, ... in that order on
+ * one thread, and the lanes are summed in a fixed tree. Gradients take min(lanes, blocks) times the
+ * parameters. All randomness is
  * addressed by (seed, step, row), so a run resumed from a saved state continues with the same
  * bits. */
 #ifndef VPSDE_MODELS_TRAIN_H
@@ -16,13 +18,19 @@
 #include <vpsde/model.h>
 #include <vpsde/sink.h>
 
-/* One block of a minibatch, rows as the network wants them. */
+enum { VPSDE_TRAIN_LANES = 8 };
+
+/* One block of a minibatch, rows as the network wants them.
+ *
+ *   loss = scale * sum_i weight_i |output(x_i, label_i) - target_i|^2 */
 typedef struct vpsde_train_block {
-    size_t n;            /* rows, at most the trainer's block_rows */
-    const double *label; /* (n) */
-    const float *x;      /* (n, d) noised data */
-    const float *target; /* (n, d) the noise */
-    double scale;        /* loss = scale * sum of squared errors */
+    size_t n;               /* rows, at most the trainer's block_rows */
+    const double *label;    /* (n) */
+    const float *x;         /* (n, d) noised data */
+    const float *target;    /* (n, d) what the output shall be: the noise, or v, or x0 */
+    const float *weight;    /* (n) >= 0, or NULL: ones */
+    const int32_t *classes; /* (n) class of each row, -1 for none; NULL: unconditional */
+    double scale;
 } vpsde_train_block;
 
 /* What a model offers to be trained. Parameters are one flat float32 vector; elements that belong
@@ -34,8 +42,8 @@ typedef struct vpsde_trainer_ops {
     void (*init)(vpsde_model *model, uint64_t seed);
     vpsde_status (*workspace_create)(void **ws, const vpsde_model *model);
     void (*workspace_destroy)(void *ws);
-    /* sum = sum of squared errors of the block; gradient (n_floats, overwritten) = scale d sum;
-     * dx (n, d) = scale d sum / dx, or NULL. */
+    /* sum = weighted sum of squared errors of the block; gradient (n_floats) += scale d sum; dx
+     * (n, d) = scale d sum / dx, or NULL. EINVAL for classes where the model has none. */
     vpsde_status (*gradient)(const vpsde_model *model, void *ws, const vpsde_train_block *block,
                              double *sum, float *gradient, float *dx);
     /* Writes a checkpoint: weights, architecture and model->process. Durable. EIO. */

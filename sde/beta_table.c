@@ -80,7 +80,7 @@ vpsde_status vpsde_beta_table_create(void **out, const double *betas, size_t n)
     return status;
 }
 
-/* Interval of t, and where in it; a t that is some i/N to the bit stands at s = 0 exactly. */
+/* Interval of t in [0, 1], and where in it; a t that is some i/N to the bit stands at s = 0 exactly. */
 static const piece *find(const beta_table *table, double t, double *s)
 {
     const double n = (double)table->n, whole = nearbyint(n * t);
@@ -94,6 +94,7 @@ double vpsde_beta_table_b(const void *table, double t)
 {
     const beta_table *bt = table;
     double s;
+    if (!(t >= 0 && t <= 1)) return (double)NAN;
     const piece *p = find(bt, t, &s);
     if (s == 0) return p->b;
     return fmin(p->b + s * (p->c1 + s * (p->c2 + s * p->c3)), p[1].b);
@@ -103,6 +104,7 @@ double vpsde_beta_table_beta(const void *table, double t)
 {
     const beta_table *bt = table;
     double s;
+    if (!(t >= 0 && t <= 1)) return (double)NAN;
     const piece *p = find(bt, t, &s);
     return (double)bt->n * (p->c1 + s * (2 * p->c2 + s * 3 * p->c3));
 }

@@ -10,6 +10,7 @@
 
 /* EINVAL names the first beta that is not in (0, 1). Free with free(). */
 vpsde_status vpsde_beta_table_create(void **out, const double *betas, size_t n);
+/* b and beta at t in [0, 1]; NaN elsewhere, and for NaN. */
 double vpsde_beta_table_b(const void *table, double t);
 double vpsde_beta_table_beta(const void *table, double t);
 double vpsde_beta_table_t_of_b(const void *table, double b);

@@ -30,6 +30,10 @@ static vpsde_status step(vpsde_step *s)
     const double on_eps = -q.m_x0 * s->at->sigma / s->at->alpha;
 
     VPSDE_TRY(vpsde_eps(s, s->at, s->x, eps));
+    if (!(v > 0)) {
+        vec_lin2(s->n * s->d, s->x, on_x, s->x, on_eps, eps);
+        return VPSDE_OK;
+    }
     vpsde_step_noise(s, VPSDE_NOISE_DIFFUSION, 0, z);
     vec_lin3(s->n * s->d, s->x, on_x, s->x, on_eps, eps, sqrt(v), z);
     return VPSDE_OK;

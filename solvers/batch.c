@@ -6,6 +6,7 @@
 #include "core/fiber.h"
 #include "core/mem.h"
 #include "core/vec.h"
+#include "solvers/driver.h"
 
 /* A block some of whose samples are under way. */
 typedef struct open_block {
@@ -33,19 +34,49 @@ typedef struct vpsde_batch {
     int32_t *classes;
 } batch;
 
+/* Bytes for the tangents of one worker's calls, and for what comes back. */
+static const size_t tangent_budget = (size_t)32 << 20;
+
 bool vpsde_batch_wants_fibers(const vpsde_model *model)
 {
     return !(model->type->flags & VPSDE_MODEL_ANALYTIC);
 }
 
+size_t vpsde_batch_tangents(const vpsde_model *model, size_t wanted)
+{
+    const size_t rows = vpsde_batch_wants_fibers(model) ? vpsde_block_rows(model) : 1;
+    const size_t fit = tangent_budget / (2 * sizeof(double)) / model->dim / rows;
+    const size_t most = fit > 0 ? fit : 1;
+    if (wanted <= most) return wanted;
+    const size_t n_calls = (wanted + most - 1) / most;
+    return (wanted + n_calls - 1) / n_calls;
+}
+
 /* ---- blocks and samples ---------------------------------------------------------------------- */
+
+/* The next block that is not there from before; false when there is none left. */
+static bool take_block(batch *b, uint64_t *first, size_t *n)
+{
+    const vpsde_batch_job *job = b->job;
+    const uint64_t last = job->first + job->count;
+    size_t number;
+    while (vpsde_queue_take(b->queue, &number)) {
+        const uint64_t begin = (job->first / job->rows + number) * job->rows;
+        const uint64_t end = begin + job->rows;
+        *first = begin > job->first ? begin : job->first;
+        *n = (size_t)((end < last ? end : last) - *first);
+        if (!job->has_block || !job->has_block(job->context, *first, *n)) return true;
+    }
+    return false;
+}
 
 static vpsde_status next_block(batch *b)
 {
     const vpsde_batch_job *job = b->job;
-    size_t number;
+    uint64_t first;
+    size_t n;
     b->current = NULL;
-    if (b->exhausted || !vpsde_queue_take(b->queue, &number)) {
+    if (b->exhausted || !take_block(b, &first, &n)) {
         b->exhausted = true;
         return VPSDE_OK;
     }
@@ -60,10 +91,8 @@ static vpsde_status next_block(batch *b)
             return status;
         }
     }
-    const uint64_t begin = (job->first / job->rows + number) * job->rows;
-    const uint64_t end = begin + job->rows, last = job->first + job->count;
-    block->first = begin > job->first ? begin : job->first;
-    block->n = (size_t)((end < last ? end : last) - block->first);
+    block->first = first;
+    block->n = n;
     block->given = block->done = 0;
     block->next = NULL;
     b->current = block;
@@ -91,7 +120,7 @@ static void run_sample(batch *b, vpsde_lane *lane)
     open_block *block = b->holds[lane->index];
     const vpsde_status status = b->job->sample(lane);
     b->holds[lane->index] = NULL;
-    if (status != VPSDE_OK) b->status = status;
+    if (status != VPSDE_OK && b->status == VPSDE_OK) b->status = status;
     if (++block->done < block->n) return;
     block->next = b->ready;
     b->ready = block;
@@ -151,12 +180,19 @@ static vpsde_status call_waiting(batch *b)
     return call(b, b->n_lanes, b->coef, b->x, b->dx);
 }
 
+static vpsde_status stopped(const batch *b)
+{
+    const volatile int *stop = b->queue->stop;
+    return stop && *stop ? vpsde_fail(VPSDE_ESTOPPED, "stopped on request") : VPSDE_OK;
+}
+
 vpsde_status vpsde_lane_eval(vpsde_lane *lane, const vpsde_coef *c, const double *x,
                              const double *dx)
 {
     batch *b = lane->batch;
     const size_t d = b->job->model->dim, wide = b->job->tangents * d;
     size_t row = 0;
+    VPSDE_TRY(b->status);
     lane->n_eval++;
     b->rows_used++;
     if (b->fiber) {
@@ -166,8 +202,10 @@ vpsde_status vpsde_lane_eval(vpsde_lane *lane, const vpsde_coef *c, const double
         vec_copy(d, b->x + row * d, x);
         if (wide > 0) vec_copy(wide, b->dx + row * wide, dx);
         vpsde_fiber_yield(b->fiber[lane->index]);
+        VPSDE_TRY(b->status);
     } else {
         b->classes[0] = class_of(b->job, lane->sample);
+        VPSDE_TRY(stopped(b));
         VPSDE_TRY(call(b, 1, c, x, dx));
     }
     lane->eps = b->eps + row * d;
@@ -184,18 +222,28 @@ static void live(void *argument)
     while (next_sample(lane->batch, lane)) run_sample(lane->batch, lane);
 }
 
+/* Once every lane waits: what is done goes on, what is wanted is called. */
+static vpsde_status serve(batch *b)
+{
+    VPSDE_TRY(deliver_ready(b));
+    if (b->n_waiting == 0) return VPSDE_OK;
+    VPSDE_TRY(stopped(b));
+    return call_waiting(b);
+}
+
+/* After a failure every lane is resumed once more: its evaluation fails, and the integrator on its
+ * stack frees what it holds. */
 static vpsde_status run_fibers(batch *b)
 {
     for (size_t i = 0; i < b->n_lanes; i++) vpsde_fiber_start(b->fiber[i], live, &b->lane[i]);
-    for (;;) {
-        for (size_t i = 0; i < b->n_lanes; i++) {
-            vpsde_fiber_resume(b->fiber[i]);
-            if (b->status != VPSDE_OK) return b->status;
-        }
-        VPSDE_TRY(deliver_ready(b));
-        if (b->n_waiting == 0) return VPSDE_OK;
-        VPSDE_TRY(call_waiting(b));
+    bool waits = true, failed = false;
+    while (waits && !failed) {
+        failed = b->status != VPSDE_OK;
+        for (size_t i = 0; i < b->n_lanes; i++) vpsde_fiber_resume(b->fiber[i]);
+        waits = b->n_waiting > 0;
+        if (b->status == VPSDE_OK) b->status = serve(b);
     }
+    return b->status;
 }
 
 static vpsde_status run_direct(batch *b)
@@ -218,7 +266,8 @@ static vpsde_status make_lane(batch *b, size_t i)
         .dim = job->dim,
         .rtol = job->rtol,
         .atol = job->atol,
-        .max_steps = job->max_steps,
+        .max_steps = vpsde_ode_max_steps(job->integrator, job->param),
+        .param = job->param,
         .context = lane,
     };
     VPSDE_TRY(vpsde_alloc(&lane->ode.y, job->dim, sizeof(double)));
@@ -260,21 +309,6 @@ static void close_blocks(const vpsde_batch_job *job, open_block *block)
     }
 }
 
-/* After a failure lanes still hold blocks, several of them the same one. */
-static void close_held_blocks(batch *b)
-{
-    for (size_t i = 0; b->holds && i < b->n_lanes; i++) {
-        open_block *block = b->holds[i];
-        if (!block) continue;
-        for (size_t other = i; other < b->n_lanes; other++) {
-            if (b->holds[other] == block) b->holds[other] = NULL;
-        }
-        if (block == b->current) b->current = NULL;
-        block->next = NULL;
-        close_blocks(b->job, block);
-    }
-}
-
 static void unmake(batch *b)
 {
     const vpsde_batch_job *job = b->job;
@@ -284,7 +318,6 @@ static void unmake(batch *b)
         free(b->lane[i].ode.y);
         free(b->lane[i].own);
     }
-    close_held_blocks(b);
     close_blocks(job, b->current);
     close_blocks(job, b->ready);
     close_blocks(job, b->spare);

@@ -17,7 +17,7 @@ struct vpsde_batch;
 
 /* One lane and the sample in it. */
 typedef struct vpsde_lane {
-    vpsde_ode ode;   /* y, tolerances, max_steps and state are set up; the rest is the job's */
+    vpsde_ode ode;   /* y, tolerances, parameters and state are set up; the rest is the job's */
     uint64_t sample; /* global index */
     void *block;     /* from open_block */
     size_t row;      /* of that block */
@@ -42,16 +42,18 @@ typedef struct vpsde_batch_job {
     const vpsde_solver_type *integrator;
     size_t dim;                /* equations of one sample */
     const double *rtol, *atol; /* (dim) */
-    size_t max_steps;
-    size_t tangents;     /* a row of every call */
-    bool divergence;     /* ask for the closed-form divergence */
-    bool fibers;         /* batch the calls; else one row at a time */
-    size_t lane_doubles; /* size of lane->own */
+    const double *param;       /* the integrator's */
+    size_t tangents;           /* a row of every call */
+    bool divergence;           /* ask for the closed-form divergence */
+    bool fibers;               /* batch the calls; else one row at a time */
+    size_t lane_doubles;       /* size of lane->own */
     const void *context;
     /* Staging of one block, delivered when its last sample is done, and used again. */
     vpsde_status (*open_block)(const void *context, void **block);
     vpsde_status (*deliver)(const void *context, void *block, uint64_t first, size_t n);
     void (*close_block)(void *block);
+    /* Are these rows there from before an interruption? NULL: never. */
+    bool (*has_block)(const void *context, uint64_t first, size_t n);
     /* From start state to staged result. Not OK ends the run; a failed sample is staged as such. */
     vpsde_status (*sample)(vpsde_lane *lane);
     /* Rows that were wanted and rows that were called, over all workers. */
@@ -67,6 +69,16 @@ vpsde_status vpsde_batch_run(vpsde_batch_job *job, size_t n_threads, const volat
 /* eps(x) at c into lane->eps and, along dx (tangents, d), lane->deps. Counts. */
 vpsde_status vpsde_lane_eval(vpsde_lane *lane, const vpsde_coef *c, const double *x,
                              const double *dx);
+
+/* How many tangents a row of each call carries when a sample needs `wanted`: as many as the budget of
+ * one worker's calls holds, in calls of equal size. */
+size_t vpsde_batch_tangents(const vpsde_model *model, size_t wanted);
+
+/* A ledger entry as its column holds it: counts beyond stay at the largest. */
+static inline int32_t vpsde_count_i32(uint64_t count)
+{
+    return count < INT32_MAX ? (int32_t)count : INT32_MAX;
+}
 
 /* Share of network rows that were wanted, in [0, 1]. */
 double vpsde_batch_fill(vpsde_batch_job *job);

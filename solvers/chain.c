@@ -23,11 +23,34 @@ void vpsde_noise_of_step(const vpsde_block *block, size_t k, vpsde_purpose purpo
 
 void vpsde_step_noise(vpsde_step *s, vpsde_purpose purpose, unsigned draw, double *z)
 {
-    const vpsde_block *block = s->block;
+    vpsde_block *block = s->block;
     const size_t end = block->begin + block->count;
     memset(z, 0, block->begin * s->d * sizeof(*z));
     memset(z + end * s->d, 0, (s->n - end) * s->d * sizeof(*z));
     block->noise(block, s->k, purpose, draw, s->d, z + block->begin * s->d);
+    if (!block->drawn || purpose != VPSDE_NOISE_DIFFUSION || draw != 0) return;
+    vec_copy(s->n * s->d, block->drawn, z);
+    block->has_drawn = true;
+}
+
+vpsde_status vpsde_step_as(vpsde_step *s, const vpsde_solver_type *type, unsigned first_scratch)
+{
+    double param[VPSDE_PARAM_MAX];
+    if (!type->step || type->prepare) {
+        return vpsde_fail(VPSDE_EINTERNAL, "%s cannot be a step of another solver", type->name);
+    }
+    if (first_scratch > s->n_scratch || type->n_scratch > s->n_scratch - first_scratch) {
+        return vpsde_fail(VPSDE_EINTERNAL,
+                          "%s needs %u scratch buffers from number %u on, its caller has %u",
+                          type->name, type->n_scratch, first_scratch, s->n_scratch);
+    }
+    vpsde_param_defaults(param, type->params);
+    vpsde_step inner = *s;
+    inner.param = param;
+    inner.table = NULL;
+    inner.w = s->w + first_scratch;
+    inner.n_scratch = type->n_scratch;
+    return type->step(&inner);
 }
 
 static vpsde_status evaluate(const vpsde_step *s, const vpsde_coef *c, const double *x, double *eps)
@@ -92,11 +115,13 @@ vpsde_status vpsde_chain_create(vpsde_chain **out, const vpsde_sampling *run,
     chain->block.classes = run->classes ? chain->classes : NULL;
     chain->step = (vpsde_step){
         .process = run->process,
+        .node = run->grid->node,
         .n_steps = run->grid->n_steps,
         .last_step = run->grid->last_step,
         .d = d,
         .x = chain->memory,
         .w = chain->w,
+        .n_scratch = solver->n_scratch,
         .param = param,
         .table = table,
         .block = &chain->block,
@@ -123,7 +148,8 @@ void vpsde_chain_destroy(vpsde_chain *chain)
 void vpsde_chain_place(vpsde_chain *chain, uint64_t first, size_t count)
 {
     vpsde_block *block = &chain->block;
-    const bool padded = !(block->model->type->flags & VPSDE_MODEL_ANALYTIC);
+    const bool padded =
+        !(block->model->type->flags & (VPSDE_MODEL_ANALYTIC | VPSDE_MODEL_ANY_ROWS));
     chain->step.n = padded ? block->rows : count;
     block->begin = padded ? (size_t)(first % block->rows) : 0;
     block->count = count;
@@ -151,10 +177,15 @@ vpsde_status vpsde_chain_step(vpsde_chain *chain, size_t k)
     vpsde_step *s = &chain->step;
     vpsde_block *block = &chain->block;
     vpsde_chain_stand(chain, k);
+    block->has_drawn = false;
     VPSDE_TRY(chain->solver->step(s));
     vpsde_block_flag(block, s->n, s->d, s->x);
     for (size_t i = block->begin; i < block->begin + block->count; i++) {
-        if (block->status[i] != VPSDE_ROW_OK) memset(s->x + i * s->d, 0, s->d * sizeof(*s->x));
+        if (block->status[i] == VPSDE_ROW_OK) continue;
+        memset(s->x + i * s->d, 0, s->d * sizeof(*s->x));
+        for (unsigned b = 0; b < s->n_scratch; b++) {
+            memset(s->w[b] + i * s->d, 0, s->d * sizeof(*s->x));
+        }
     }
     return VPSDE_OK;
 }

@@ -32,7 +32,8 @@ double *vpsde_chain_rows(vpsde_chain *chain);
 /* Stands the step on node k (k <= n_steps), going nowhere yet. */
 void vpsde_chain_stand(vpsde_chain *chain, size_t k);
 
-/* From node k to k + 1. Rows that stop being finite are flagged and go on as zeros. */
+/* From node k to k + 1. Rows that stop being finite are flagged and go on as zeros, in the state and
+ * in the scratch buffers. */
 vpsde_status vpsde_chain_step(vpsde_chain *chain, size_t k);
 
 /* The network, without ledger or flags: for the log. */

@@ -11,6 +11,7 @@
 #include <nvector/nvector_serial.h>
 #include <stdlib.h>
 #include <sundials/sundials_config.h>
+#include <sundials/sundials_version.h>
 #include <sunlinsol/sunlinsol_dense.h>
 #include <sunlinsol/sunlinsol_spgmr.h>
 #include <sunmatrix/sunmatrix_dense.h>
@@ -243,4 +244,10 @@ vpsde_status vpsde_cvode_integrate(vpsde_ode *ode)
     }
     vec_copy(ode->dim, ode->y, N_VGetArrayPointer(own->y));
     return VPSDE_OK;
+}
+
+const char *vpsde_sundials_version(void)
+{
+    static _Thread_local char text[32];
+    return SUNDIALSGetVersion(text, sizeof(text)) == 0 ? text : "unknown";
 }

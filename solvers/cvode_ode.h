@@ -11,4 +11,7 @@ vpsde_status vpsde_cvode_open_bdf(void **state, size_t dim);
 void vpsde_cvode_close(void *state);
 vpsde_status vpsde_cvode_integrate(vpsde_ode *ode);
 
+/* "6.4.1", of the library that runs; "unknown" when it does not say. */
+const char *vpsde_sundials_version(void);
+
 #endif

@@ -148,6 +148,7 @@ static vpsde_status dopri5_integrate(vpsde_ode *ode)
     double s = ode->s_start, size = 0, err_old = 1e-4;
     bool rejected = false;
     if (vpsde_ode_eval(ode, s, ode->y, w->k[0]) != VPSDE_OK) {
+        if (ode->failed != VPSDE_OK) return ode->failed;
         return vpsde_ode_give_up(ode, s, "the right-hand side is not finite");
     }
     VPSDE_TRY(first_step(ode, w, direction, &size));

@@ -21,8 +21,9 @@ typedef struct worker {
     const shared *run;
     vpsde_chain *chain;
     vpsde_rows *rows;
-    double *eps, *v; /* (n, d) for the log and the last step */
-    size_t slot;     /* next stored node */
+    double *eps, *drawn; /* (n, d) for the log and the last step */
+    double *v;           /* (d) */
+    size_t slot;         /* next stored node */
 } worker;
 
 vpsde_status vpsde_sampling_start(const vpsde_sampling *run, uint64_t first, size_t n, double *x)
@@ -48,41 +49,74 @@ vpsde_status vpsde_sampling_start(const vpsde_sampling *run, uint64_t first, siz
     return model->type->draw(model, &start, run->seed, VPSDE_NOISE_PRIOR, first, n, x);
 }
 
-/* Stores what is asked for at node k, where the chain stands. Reads the chain, changes no bit of
- * what follows: the network call is not in the ledger and the noise has an address. */
+static bool is_stored(const worker *w, size_t k)
+{
+    const vpsde_report *report = w->run->report;
+    return w->slot < report->n_stored && report->stored[w->slot] == k;
+}
+
+/* Stores the state at node k, where the chain stands, and what the network says there. Reads the
+ * chain, changes no bit of what follows, and its call is not in the ledger. At data (sigma = 0)
+ * there is no noise to predict: x0hat = x, eps is NaN, nothing is called. */
 static vpsde_status log_node(worker *w, size_t k)
 {
     const vpsde_report *report = w->run->report;
     vpsde_chain *chain = w->chain;
     vpsde_step *s = &chain->step;
-    if (w->slot >= report->n_stored || report->stored[w->slot] != k) return VPSDE_OK;
     vpsde_chain_stand(chain, k);
     const size_t begin = chain->block.begin, d = s->d;
-    const bool calls = report->fields & (VPSDE_LOG_EPS | VPSDE_LOG_X0);
+    const bool noisy = s->at->sigma > 0;
+    const bool calls = noisy && report->fields & (VPSDE_LOG_EPS | VPSDE_LOG_X0);
     if (calls) VPSDE_TRY(vpsde_chain_peek(chain, s->at, w->eps));
     for (size_t i = 0; i < chain->block.count; i++) {
         const double *x = s->x + (begin + i) * d, *eps = w->eps + (begin + i) * d;
         const bool ok = chain->block.status[begin + i] == VPSDE_ROW_OK;
         w->rows->nfe_log[i] += calls;
         vpsde_rows_store(w->rows, report, 0, i, w->slot, ok ? x : NULL);
-        vpsde_rows_store(w->rows, report, 1, i, w->slot, ok ? eps : NULL);
-        vec_lin2(d, w->v, 1 / s->at->alpha, x, -s->at->sigma / s->at->alpha, eps);
-        vpsde_rows_store(w->rows, report, 2, i, w->slot, ok ? w->v : NULL);
+        vpsde_rows_store(w->rows, report, 1, i, w->slot, ok && noisy ? eps : NULL);
+        if (calls) vec_lin2(d, w->v, 1 / s->at->alpha, x, -s->at->sigma / s->at->alpha, eps);
+        vpsde_rows_store(w->rows, report, 2, i, w->slot, !ok ? NULL : noisy ? w->v : x);
     }
-    const bool noise = report->fields & VPSDE_LOG_NOISE && s->next;
-    if (noise) vpsde_step_noise(s, VPSDE_NOISE_DIFFUSION, 0, w->v);
-    for (size_t i = 0; i < chain->block.count; i++) {
-        vpsde_rows_store(w->rows, report, 3, i, w->slot, noise ? w->v + (begin + i) * d : NULL);
-    }
-    w->slot++;
     return VPSDE_OK;
 }
 
-/* x <- x0hat(x, t_min) = (x - sigma eps)/alpha, Tweedie's formula. */
+/* Stores what the step that has just left the stored node drew, for rows that live on. */
+static void log_noise(worker *w)
+{
+    const vpsde_block *block = &w->chain->block;
+    const size_t d = w->chain->step.d;
+    for (size_t i = 0; i < block->count; i++) {
+        const size_t row = block->begin + i;
+        const bool drawn = block->has_drawn && block->status[row] == VPSDE_ROW_OK;
+        vpsde_rows_store(w->rows, w->run->report, 3, i, w->slot, drawn ? w->drawn + row * d : NULL);
+    }
+}
+
+static vpsde_status step(worker *w, size_t k)
+{
+    const bool stored = is_stored(w, k);
+    if (stored) VPSDE_TRY(log_node(w, k));
+    VPSDE_TRY(vpsde_chain_step(w->chain, k));
+    if (stored) log_noise(w);
+    w->slot += stored;
+    return VPSDE_OK;
+}
+
+static vpsde_status log_end(worker *w, size_t k)
+{
+    if (!is_stored(w, k)) return VPSDE_OK;
+    VPSDE_TRY(log_node(w, k));
+    w->chain->block.has_drawn = false;
+    log_noise(w);
+    return VPSDE_OK;
+}
+
+/* x <- x0hat(x, t_min) = (x - sigma eps)/alpha, Tweedie's formula; x itself at sigma = 0. */
 static vpsde_status denoise(worker *w)
 {
     vpsde_step *s = &w->chain->step;
     vpsde_chain_stand(w->chain, s->n_steps);
+    if (!(s->at->sigma > 0)) return VPSDE_OK;
     VPSDE_TRY(vpsde_eps(s, s->at, s->x, w->eps));
     vec_lin2(s->n * s->d, s->x, 1 / s->at->alpha, s->x, -s->at->sigma / s->at->alpha, w->eps);
     vpsde_block_flag(&w->chain->block, s->n, s->d, s->x);
@@ -111,10 +145,9 @@ static vpsde_status run_block(worker *w, uint64_t first, size_t count)
     VPSDE_TRY(place(w, first, count));
     for (size_t k = 0; k < run->grid->n_steps; k++) {
         VPSDE_TRY(vpsde_sampling_stopped(run));
-        VPSDE_TRY(log_node(w, k));
-        VPSDE_TRY(vpsde_chain_step(chain, k));
+        VPSDE_TRY(step(w, k));
     }
-    VPSDE_TRY(log_node(w, run->grid->n_steps));
+    VPSDE_TRY(log_end(w, run->grid->n_steps));
     if (run->grid->last_step == VPSDE_LAST_TWEEDIE) VPSDE_TRY(denoise(w));
     vec_copy(count * chain->step.d, w->rows->final, vpsde_chain_rows(chain));
     for (size_t i = 0; i < count; i++) {
@@ -131,8 +164,12 @@ static vpsde_status worker_create(worker *w, const shared *all)
     VPSDE_TRY(vpsde_chain_create(&w->chain, all->run, all->run->solver, all->report->param,
                                  all->table, vpsde_noise_of_step));
     VPSDE_TRY(vpsde_rows_create(&w->rows, all->report, all->rows));
+    if (all->report->fields & VPSDE_LOG_NOISE) {
+        VPSDE_TRY(vpsde_alloc(&w->drawn, state, sizeof(double)));
+        w->chain->block.drawn = w->drawn;
+    }
     VPSDE_TRY(vpsde_alloc(&w->eps, state, sizeof(double)));
-    return vpsde_alloc(&w->v, state, sizeof(double));
+    return vpsde_alloc(&w->v, all->run->model->dim, sizeof(double));
 }
 
 static vpsde_status work(void *context, vpsde_queue *queue)
@@ -146,12 +183,14 @@ static vpsde_status work(void *context, vpsde_queue *queue)
         const uint64_t begin = (uint64_t)(all->first_block + b) * all->rows;
         const uint64_t end = begin + all->rows, run_end = run->first + run->count;
         const uint64_t first = begin > run->first ? begin : run->first;
-        status = run_block(&w, first, (size_t)((end < run_end ? end : run_end) - first));
+        const size_t count = (size_t)((end < run_end ? end : run_end) - first);
+        if (!vpsde_report_has(all->report, first, count)) status = run_block(&w, first, count);
     }
     vpsde_chain_destroy(w.chain);
     vpsde_rows_destroy(w.rows);
     free(w.eps);
     free(w.v);
+    free(w.drawn);
     return status;
 }
 
@@ -164,7 +203,7 @@ static vpsde_status prepare(double **table, vpsde_fact *fact, vpsde_report *repo
     if (!run->solver->prepare) return VPSDE_OK;
     VPSDE_TRY(vpsde_alloc(table, run->grid->n_steps + 1, sizeof(**table)));
     VPSDE_TRY(run->solver->prepare(&pilot, *table));
-    *fact = (vpsde_fact){.name = "pilot_nfe", .number = (double)pilot.nfe};
+    *fact = (vpsde_fact){.name = "pilot_nfe", .number = (double)pilot.nfe, .whole = true};
     return VPSDE_OK;
 }
 
@@ -200,9 +239,8 @@ static vpsde_status sample_fixed(const vpsde_sampling *run, vpsde_sink *sink)
 
 vpsde_status vpsde_sample(const vpsde_sampling *sampling, vpsde_sink *sink)
 {
-    const vpsde_solver_type *solver = sampling->solver;
-    if (solver && solver->flags & VPSDE_SOLVER_ADAPTIVE) return vpsde_sample_ode(sampling, sink);
-    return sample_fixed(sampling, sink);
+    const bool integrates = sampling->solver && sampling->solver->integrate;
+    return integrates ? vpsde_sample_ode(sampling, sink) : sample_fixed(sampling, sink);
 }
 
 vpsde_status vpsde_sample_array(const vpsde_sampling *sampling, double *x)

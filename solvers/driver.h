@@ -1,8 +1,9 @@
 /* The sampling driver: what a solver's step stands on, and what every kind of sampling reports.
  *
  * Samples are cut into blocks of a fixed number of rows by *global* index: block g holds samples
- * g * rows .. g * rows + rows - 1, whatever range a run asks for. Networks always see the full
- * block, padded with zero rows; closed forms see the real rows alone. */
+ * g * rows .. g * rows + rows - 1, whatever range a run asks for. Models whose rows keep their bits
+ * in a call of any size (VPSDE_MODEL_ANALYTIC or VPSDE_MODEL_ANY_ROWS) see the real rows alone;
+ * others always see the full block, padded with zero rows. */
 #ifndef VPSDE_SOLVERS_DRIVER_H
 #define VPSDE_SOLVERS_DRIVER_H
 
@@ -23,13 +24,16 @@ struct vpsde_block {
     void *ws; /* the thread's model workspace, for `rows` rows */
     vpsde_noise_fn noise;
     uint64_t seed;
-    size_t rows;            /* rows a network call has */
+    size_t rows;            /* rows a network call has at most */
     size_t begin, count;    /* real rows: begin .. begin + count - 1 of the step's n */
     uint64_t first;         /* global index of the first real row */
     const int32_t *classes; /* (n) or NULL */
     uint8_t *status;        /* (n) vpsde_row_status; set where a row stops being finite */
     size_t calls;           /* network calls so far: the ledger */
     double *eps_square;     /* (n) |eps|^2 of the last call, or NULL when nobody watches */
+    double *drawn;          /* (n, d) draw 0 of the driving noise as vpsde_step_noise handed it out,
+                               or NULL when nobody watches */
+    bool has_drawn;         /* `drawn` holds this step's */
 };
 
 enum { VPSDE_DRAWS_PER_STEP = 4 }; /* `draw` of vpsde_step_noise is below this */
@@ -44,10 +48,18 @@ size_t vpsde_block_rows(const vpsde_model *model);
 /* Flags the real rows of v (n, d) that are not finite in block->status. */
 void vpsde_block_flag(vpsde_block *block, size_t n, size_t d, const double *v);
 
+/* Runs another fixed-step solver's step inside s, at its default parameters, with scratch buffers
+ * s->w[first_scratch] onwards, which nothing else of the outer solver may touch. EINTERNAL when the
+ * outer type did not reserve enough of them, or `type` is not such a solver. */
+vpsde_status vpsde_step_as(vpsde_step *s, const vpsde_solver_type *type, unsigned first_scratch);
+
 /* ---- pilot chains: solver->prepare ---------------------------------------------------------- */
 
 /* A calibration pass before the first block: VPSDE_PILOT_SAMPLES chains with noise of their own
- * (VPSDE_NOISE_PILOT), the same for every thread count and range of samples. */
+ * (VPSDE_NOISE_PILOT), the same for every thread count and range of samples. They start as the
+ * run's samples would without `init`; where the grid begins below t_max, as exact draws. When any
+ * sample of the run has a class, pilot chain i has class i modulo the model's number of classes;
+ * when none has (classes NULL or all -1), the chains have none either. */
 typedef struct vpsde_pilot {
     const vpsde_sampling *run;
     const double *param; /* of the solver that asks, defaults filled in */
@@ -58,7 +70,8 @@ typedef struct vpsde_pilot {
 enum { VPSDE_PILOT_SAMPLES = 256 };
 
 /* score_square[k] = E|s(x, t_k)|^2, the pilot mean along `predictor` (a fixed-step solver with
- * one network call a step, at its default parameters) at every node k = 0 .. n_steps of the run's grid; 0 where sigma = 0. */
+ * one network call a step, at its default parameters) at every node k = 0 .. n_steps of the run's
+ * grid; 0 where sigma = 0. EINVAL when the chains have no law to start from. */
 vpsde_status vpsde_pilot_score_square(vpsde_pilot *pilot, const vpsde_solver_type *predictor,
                                       double *score_square);
 
@@ -86,7 +99,7 @@ typedef struct vpsde_report {
     vpsde_sink *sink;
     vpsde_lock *lock;
     double started;
-    size_t done, n_non_finite, n_failed;
+    size_t done, skipped, n_non_finite, n_failed;
     uint64_t first_bad;
     double nfe; /* rows evaluated, all kinds */
 } vpsde_report;
@@ -123,9 +136,15 @@ void vpsde_rows_store(vpsde_rows *rows, const vpsde_report *report, size_t field
  * whose status is not OK get a NaN final state. Reports progress. */
 vpsde_status vpsde_report_write(vpsde_report *report, vpsde_rows *rows, uint64_t first, size_t n);
 
+/* Has the sink these rows from before an interruption? Then they count as done. */
+bool vpsde_report_has(vpsde_report *report, uint64_t first, size_t n);
+
 /* Start states x (n, d) of samples first .. first + n - 1 (global, inside the run): the run's init
  * rows, exact draws of p_T where the process' terminal is exact, else prior normals. */
 vpsde_status vpsde_sampling_start(const vpsde_sampling *run, uint64_t first, size_t n, double *x);
+
+/* The grid begins at t_max, or there is none. */
+bool vpsde_sampling_from_t_max(const vpsde_sampling *run);
 
 /* ESTOPPED once the run was asked to stop. */
 vpsde_status vpsde_sampling_stopped(const vpsde_sampling *run);

@@ -10,6 +10,7 @@ typedef struct shared {
     double param[VPSDE_PARAM_MAX];
     double *square; /* (VPSDE_PILOT_SAMPLES, n_steps + 1) |eps|^2 */
     size_t rows;
+    size_t n_classes; /* over which the chains are spread; 0: unconditional */
 } shared;
 
 /* Pilot noise: node 0 is the start state, steps follow; no purpose but its own. */
@@ -21,13 +22,22 @@ static void pilot_noise(const vpsde_block *block, size_t k, vpsde_purpose purpos
     vpsde_normals(z, block->seed, VPSDE_NOISE_PILOT, block->first, block->count, node, d);
 }
 
+/* N(0, I) is p_T's stand-in; below t_max only exact draws will do. */
 static vpsde_status start(const vpsde_sampling *run, uint64_t first, size_t n, double *x)
 {
     const vpsde_model *model = run->model;
     const bool exact = vpsde_process_get_spec(run->process)->terminal == VPSDE_TERMINAL_EXACT;
-    if (exact && model->type->draw) {
+    const bool prior = vpsde_sampling_from_t_max(run);
+    if ((exact || !prior) && model->type->draw) {
         return model->type->draw(model, &run->grid->node[0], run->seed, VPSDE_NOISE_PILOT, first, n,
                                  x);
+    }
+    if (!prior) {
+        return vpsde_fail(VPSDE_EINVAL,
+                          "there is no law to start them from at t = %g: %s does not draw and the "
+                          "prior is for t_max = %g",
+                          run->grid->node[0].t, model->type->name,
+                          vpsde_process_t_max(run->process));
     }
     vpsde_normals(x, run->seed, VPSDE_NOISE_PILOT, first, n, 0, model->dim);
     return VPSDE_OK;
@@ -49,9 +59,8 @@ static vpsde_status run_block(const shared *all, vpsde_chain *chain, double *eps
     const size_t n_steps = all->run->grid->n_steps;
     vpsde_step *s = &chain->step;
     vpsde_chain_place(chain, first, count);
-    const size_t n_classes = all->run->classes ? all->run->model->n_classes : 0;
-    for (size_t i = 0; i < count && n_classes > 0; i++) { /* every class alike */
-        chain->classes[chain->block.begin + i] = (int32_t)((first + i) % n_classes);
+    for (size_t i = 0; i < count && all->n_classes > 0; i++) {
+        chain->classes[chain->block.begin + i] = (int32_t)((first + i) % all->n_classes);
     }
     VPSDE_TRY(start(all->run, first, count, vpsde_chain_rows(chain)));
     for (size_t k = 0; k < n_steps; k++) {
@@ -90,6 +99,14 @@ static vpsde_status work(void *context, vpsde_queue *queue)
     return status;
 }
 
+static size_t classes_in(const vpsde_sampling *run)
+{
+    for (size_t i = 0; run->classes && i < run->count; i++) {
+        if (run->classes[i] >= 0) return run->model->n_classes;
+    }
+    return 0;
+}
+
 /* Means over the pilot samples in their order; samples that did not stay finite are left out. */
 static vpsde_status average(double *score_square, const shared *all)
 {
@@ -120,7 +137,10 @@ vpsde_status vpsde_pilot_score_square(vpsde_pilot *pilot, const vpsde_solver_typ
 {
     const vpsde_sampling *run = pilot->run;
     const size_t n_nodes = run->grid->n_steps + 1;
-    shared all = {.run = run, .predictor = predictor, .rows = vpsde_block_rows(run->model)};
+    shared all = {.run = run,
+                  .predictor = predictor,
+                  .rows = vpsde_block_rows(run->model),
+                  .n_classes = classes_in(run)};
     size_t cells;
     vpsde_param_defaults(all.param, predictor->params);
     VPSDE_TRY(vpsde_size_mul(&cells, VPSDE_PILOT_SAMPLES, n_nodes, "pilot table"));

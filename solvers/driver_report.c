@@ -7,6 +7,7 @@
 
 #include "core/mem.h"
 #include "core/sink.h"
+#include "models/trained.h"
 #include "solvers/driver_table.h"
 
 static double wall_seconds(void)
@@ -19,6 +20,46 @@ static double wall_seconds(void)
 /* The noise address holds 48 bits of a sample's index. */
 static const uint64_t SAMPLE_END = (uint64_t)1 << 48;
 
+bool vpsde_sampling_from_t_max(const vpsde_sampling *run)
+{
+    const double t_max = vpsde_process_t_max(run->process);
+    return !run->grid || fabs(run->grid->node[0].t - t_max) <= 1e-12 * t_max;
+}
+
+/* What the run's kind of solver needs: one that integrates takes tolerances, one that steps a grid. */
+static vpsde_status check_solver(const vpsde_sampling *run)
+{
+    const vpsde_solver_type *solver = run->solver;
+    if (!solver->step && !solver->integrate) {
+        return vpsde_fail(VPSDE_EINVAL, "%s has neither a step nor an integrator", solver->name);
+    }
+    if (!solver->integrate && (!run->grid || run->grid->n_steps == 0)) {
+        return vpsde_fail(VPSDE_EINVAL, "%s takes fixed steps and needs a grid", solver->name);
+    }
+    if (!solver->integrate && run->grid->n_steps > UINT32_MAX / VPSDE_DRAWS_PER_STEP - 2) {
+        return vpsde_fail(VPSDE_EINVAL, "steps: must be below 2^30, got %zu", run->grid->n_steps);
+    }
+    if (!solver->integrate) return VPSDE_OK;
+    const bool finite = isfinite(run->rtol) && isfinite(run->atol);
+    if (!finite || !(run->rtol > 0 && run->atol > 0)) {
+        return vpsde_fail(VPSDE_EINVAL, "%s needs finite rtol > 0 and atol > 0, got %g and %g",
+                          solver->name, run->rtol, run->atol);
+    }
+    return VPSDE_OK;
+}
+
+/* N(0, I) is the law of x at t_max and at no other time. */
+static vpsde_status check_start(const vpsde_sampling *run)
+{
+    const vpsde_terminal terminal = vpsde_process_get_spec(run->process)->terminal;
+    if (run->init || terminal != VPSDE_TERMINAL_STANDARD_NORMAL) return VPSDE_OK;
+    if (vpsde_sampling_from_t_max(run)) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EINVAL,
+                      "start states at t = %g must be given (sampler.init): the prior is for "
+                      "t_max = %g",
+                      run->grid->node[0].t, vpsde_process_t_max(run->process));
+}
+
 static vpsde_status check_run(const vpsde_sampling *run)
 {
     if (!run->process || !run->model || !run->solver) {
@@ -28,22 +69,13 @@ static vpsde_status check_run(const vpsde_sampling *run)
                           : !run->model ? "model"
                                         : "solver");
     }
-    const bool adaptive = run->solver->flags & VPSDE_SOLVER_ADAPTIVE;
     if (run->count == 0 || run->first >= SAMPLE_END || run->count > SAMPLE_END - run->first) {
         return vpsde_fail(VPSDE_EINVAL,
                           "count: must be 1 or more and end below sample 2^48, got %zu from %zu",
                           run->count, run->first);
     }
-    if (!adaptive && (!run->grid || run->grid->n_steps == 0)) {
-        return vpsde_fail(VPSDE_EINVAL, "%s takes fixed steps and needs a grid", run->solver->name);
-    }
-    if (!adaptive && run->grid->n_steps > UINT32_MAX / VPSDE_DRAWS_PER_STEP - 2) {
-        return vpsde_fail(VPSDE_EINVAL, "steps: must be below 2^30, got %zu", run->grid->n_steps);
-    }
-    if (adaptive && !(run->rtol > 0 && run->atol > 0)) {
-        return vpsde_fail(VPSDE_EINVAL, "%s needs rtol > 0 and atol > 0, got %g and %g",
-                          run->solver->name, run->rtol, run->atol);
-    }
+    VPSDE_TRY(check_solver(run));
+    VPSDE_TRY(check_start(run));
     if (run->log.n_times > 0 && !run->grid) {
         return vpsde_fail(VPSDE_EINVAL,
                           "log.times: states are stored at nodes of a grid, and there is none");
@@ -130,6 +162,8 @@ static vpsde_status choose_nodes(vpsde_report *report)
 static vpsde_status fill(vpsde_report *report)
 {
     VPSDE_TRY(check_run(report->run));
+    VPSDE_TRY(vpsde_model_check_t_min(report->run->model,
+                                      vpsde_process_get_spec(report->run->process)->t_min));
     VPSDE_TRY(read_params(report->param, report->run));
     VPSDE_TRY(vpsde_threads(&report->n_threads, report->run->n_threads));
     VPSDE_TRY(choose_nodes(report));
@@ -195,7 +229,7 @@ vpsde_status vpsde_report_end(vpsde_report *report, vpsde_status status)
         {.name = "wall_seconds", .number = seconds},
         {.name = "samples_per_second", .number = (double)report->done / seconds},
         {.name = "nfe_per_second", .number = report->nfe / seconds},
-        {.name = "threads", .number = (double)report->n_threads},
+        {.name = "threads", .number = (double)report->n_threads, .whole = true},
     };
     if (report->sink && report->sink->end) {
         VPSDE_TRY(report->sink->end(report->sink->self, rates, sizeof(rates) / sizeof(rates[0])));
@@ -237,11 +271,23 @@ vpsde_status vpsde_report_write(vpsde_report *report, vpsde_rows *rows, uint64_t
     if (status == VPSDE_OK) {
         tally(report, rows, first, n);
         if (control->progress) {
-            control->progress(control->context, report->done, report->run->count);
+            control->progress(control->context, report->done + report->skipped,
+                              report->run->count);
         }
     }
     vpsde_lock_leave(report->lock);
     return status;
+}
+
+bool vpsde_report_has(vpsde_report *report, uint64_t first, size_t n)
+{
+    const vpsde_sink *sink = report->sink;
+    if (!sink || !sink->has) return false;
+    vpsde_lock_enter(report->lock);
+    const bool there = sink->has(sink->self, (size_t)first, n);
+    if (there) report->skipped += n;
+    vpsde_lock_leave(report->lock);
+    return there;
 }
 
 vpsde_status vpsde_sampling_stopped(const vpsde_sampling *run)

@@ -39,7 +39,8 @@ static const vpsde_column field_columns[VPSDE_N_FIELDS] = {
     {.name = "eps", .description = "predicted noise eps(x, t) at the stored nodes"},
     {.name = "x0", .description = "predicted data (x - sigma eps)/alpha at the stored nodes"},
     {.name = "noise",
-     .description = "standard normal noise that drives the step from this node; NaN at the last"},
+     .description = "standard normal noise that the step from this node drew to drive it (its draw "
+                    "0); NaN where it drew none, as at the last node"},
 };
 
 static void set_columns(struct vpsde_report_parts *parts, const vpsde_report *report)
@@ -127,6 +128,11 @@ static void add_number(struct vpsde_report_parts *parts, const char *name, doubl
     parts->facts[parts->n_facts++] = (vpsde_fact){.name = name, .number = number};
 }
 
+static void add_count(struct vpsde_report_parts *parts, const char *name, double n)
+{
+    parts->facts[parts->n_facts++] = (vpsde_fact){.name = name, .number = n, .whole = true};
+}
+
 /* param_NAME: a number, or the word of a choice. */
 static void add_params(struct vpsde_report_parts *parts, const vpsde_report *report)
 {
@@ -137,6 +143,8 @@ static void add_params(struct vpsde_report_parts *parts, const vpsde_report *rep
         if (table[p].kind == VPSDE_PARAM_CHOICE) {
             vpsde_param_format(parts->words[p], WORD, &table[p], report->param[p]);
             add_text(parts, parts->names[p], parts->words[p]);
+        } else if (table[p].kind == VPSDE_PARAM_INT || table[p].kind == VPSDE_PARAM_BOOL) {
+            add_count(parts, parts->names[p], report->param[p]);
         } else {
             add_number(parts, parts->names[p], report->param[p]);
         }
@@ -156,7 +164,7 @@ static vpsde_status set_facts(struct vpsde_report_parts *parts, const vpsde_repo
     add_params(parts, report);
     if (run->grid) {
         add_text(parts, "grid", run->grid->type ? run->grid->type->name : "user");
-        add_number(parts, "steps", (double)run->grid->n_steps);
+        add_count(parts, "steps", (double)run->grid->n_steps);
         add_text(parts, "last_step", vpsde_last_step_name(run->grid->last_step));
     }
     if (solver->flags & VPSDE_SOLVER_ADAPTIVE) {

@@ -30,10 +30,16 @@ static vpsde_status fill_end(void *self, const vpsde_fact *provenance, size_t n_
     return fill->inner->end(fill->inner->self, facts, n_facts + 1);
 }
 
+static bool fill_has(void *self, size_t first, size_t n)
+{
+    const vpsde_sink *inner = ((vpsde_fill_sink *)self)->inner;
+    return inner->has && inner->has(inner->self, first, n);
+}
+
 vpsde_sink *vpsde_fill_sink_init(vpsde_fill_sink *fill, vpsde_sink *inner, vpsde_batch_job *job)
 {
     *fill = (vpsde_fill_sink){
-        .sink = {.begin = fill_begin, .write = fill_write, .end = fill_end},
+        .sink = {.begin = fill_begin, .write = fill_write, .end = fill_end, .has = fill_has},
         .inner = inner,
         .job = job,
     };

@@ -6,6 +6,7 @@
 
 #include <gsl/gsl_errno.h>
 #include <gsl/gsl_odeiv2.h>
+#include <gsl/gsl_version.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -206,3 +207,5 @@ vpsde_status vpsde_gsl_integrate(vpsde_ode *ode)
     }
     return VPSDE_OK;
 }
+
+const char *vpsde_gsl_version(void) { return gsl_version; }

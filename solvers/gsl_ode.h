@@ -12,4 +12,7 @@ vpsde_status vpsde_gsl_open_msadams(void **state, size_t dim);
 void vpsde_gsl_close(void *state);
 vpsde_status vpsde_gsl_integrate(vpsde_ode *ode);
 
+/* "2.7.1", of the library that runs. */
+const char *vpsde_gsl_version(void);
+
 #endif

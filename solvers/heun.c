@@ -63,6 +63,13 @@ static vpsde_status step(vpsde_step *s)
     return VPSDE_OK;
 }
 
+static size_t nfe(const double *param, const vpsde_grid *grid)
+{
+    (void)param;
+    const bool to_zero = !(grid->node[grid->n_steps].sigma > 0);
+    return 2 * grid->n_steps - to_zero;
+}
+
 const vpsde_solver_type vpsde_solver_heun = {
     .name = "heun",
     .source = "Karras et al. 2022 (arXiv:2206.00364), algorithm 1",
@@ -72,4 +79,5 @@ const vpsde_solver_type vpsde_solver_heun = {
     .n_scratch = 3,
     .params = params,
     .step = step,
+    .nfe = nfe,
 };

@@ -5,8 +5,10 @@
  * estimator v^T J v (Hutchinson 1990; Grathwohl et al. 2019, arXiv:1810.01367) with one set of
  * probes a row, fixed over the solve.
  *
- * One integration a row of y = (x, l): one l for an exact trace, else one l a probe. A probe sees all
- * of F, -sigma v^T v included: where the data are nearly Gaussian the two parts cancel. */
+ * One integration a row of y = (x, l): one l for an exact trace; for several probes their mean, then
+ * each of them. Steps are controlled by x and by the first l alone, on which logp rests; a probe's
+ * own l, which tells the spread, goes along unwatched. A probe sees all of F, -sigma v^T v included:
+ * where the data are nearly Gaussian the two parts cancel. */
 #include <vpsde/likelihood.h>
 
 #include <math.h>
@@ -14,11 +16,13 @@
 
 #include "core/mem.h"
 #include "core/vec.h"
+#include "models/trained.h"
 #include "solvers/batch.h"
 #include "solvers/fill_sink.h"
 #include "solvers/likelihood_table.h"
 
-enum { TANGENTS_MAX = 64 }; /* of one call; more directions take several calls */
+/* Absolute tolerance in nats of what is not to be controlled. */
+static const double unwatched = 1e30;
 
 typedef struct flow {
     const vpsde_likelihood *run;
@@ -29,7 +33,7 @@ typedef struct flow {
     bool closed;           /* the model's divergence is a closed form */
     size_t n_directions;   /* d, the probes, or 0 */
     size_t chunk, n_calls; /* directions a call, calls an evaluation */
-    size_t n_logp;         /* l components */
+    size_t n_logp;         /* l components: 1, or the probes' mean and each of them */
     double *unit;          /* (n_calls * chunk, d) unit vectors, for an exact trace */
     double *rtol, *atol;   /* (d + n_logp) */
     vpsde_score_report *report;
@@ -51,36 +55,42 @@ static double *squares(const flow *f, const vpsde_lane *lane)
 }
 
 /* Adds what one call says about the trace: to the single l, or to each probe's. */
-static void add_trace(const flow *f, const vpsde_lane *lane, size_t from, double *dl)
+static void add_trace(const flow *f, const vpsde_lane *lane, size_t from, double *trace)
 {
     const double *v = directions(f, lane) + from * f->d;
     for (size_t m = 0; m < f->chunk && from + m < f->n_directions; m++) {
         const double *jv = lane->deps + m * f->d;
         if (f->unit)
-            dl[0] += jv[from + m];
+            trace[0] += jv[from + m];
         else
-            dl[from + m] = vec_dot(f->d, v + m * f->d, jv);
+            trace[from + m] = vec_dot(f->d, v + m * f->d, jv);
     }
 }
+
+/* Where each probe's l begins: at the first l for one, behind their mean for several. */
+static size_t first_probe(const flow *f) { return f->n_logp > 1 ? 1 : 0; }
 
 static vpsde_status rhs(vpsde_ode *ode, double s, const double *y, double *dy)
 {
     vpsde_lane *lane = ode->context;
     const flow *f = lane->job;
-    const size_t d = f->d;
+    const size_t d = f->d, n = f->n_logp - first_probe(f);
     const vpsde_coef c = f->clock->at(f->run->process, s);
     const double rate = f->clock->rate(&c) / c.alpha;
-    double *dl = dy + d;
-    dl[0] = 0;
+    double *dl = dy + d, *each = dl + first_probe(f);
+    each[0] = 0;
     for (size_t q = 0; q < f->n_calls; q++) {
         VPSDE_TRY(vpsde_lane_eval(lane, &c, y, directions(f, lane) + q * f->chunk * d));
         if (q == 0) vec_lin2(d, dy, rate, lane->eps, -rate * c.sigma, y);
-        add_trace(f, lane, q * f->chunk, dl);
+        add_trace(f, lane, q * f->chunk, each);
     }
-    if (f->closed) dl[0] = lane->div;
-    for (size_t m = 0; m < f->n_logp; m++) {
-        dl[m] = rate * (dl[m] - c.sigma * (estimated(f) ? squares(f, lane)[m] : (double)d));
+    if (f->closed) each[0] = lane->div;
+    double sum = 0;
+    for (size_t m = 0; m < n; m++) {
+        each[m] = rate * (each[m] - c.sigma * (estimated(f) ? squares(f, lane)[m] : (double)d));
+        sum += each[m];
     }
+    dl[0] = sum / (double)n;
     return VPSDE_OK;
 }
 
@@ -110,32 +120,32 @@ static vpsde_status terminal_logp(const flow *f, const double *x, double *logp)
     return VPSDE_OK;
 }
 
-/* Mean of the probes' integrals and its standard error; NaN for one probe. */
-static void average(const flow *f, const double *l, double *mean, double *error)
+/* Standard error of the probes' mean; 0 for an exact trace, NaN for one probe. */
+static double spread(const flow *f, const double *l)
 {
+    const size_t n = f->n_logp - first_probe(f);
+    const double *each = l + first_probe(f);
     double sum = 0, square = 0;
-    const double n = (double)f->n_logp;
-    for (size_t m = 0; m < f->n_logp; m++) sum += l[m];
-    *mean = sum / n;
-    for (size_t m = 0; m < f->n_logp; m++) square += (l[m] - *mean) * (l[m] - *mean);
-    *error = f->run->trace == VPSDE_TRACE_EXACT ? 0
-             : f->n_logp == 1                   ? (double)NAN
-                                                : sqrt(square / (n - 1) / n);
+    if (!estimated(f)) return 0;
+    if (n == 1) return (double)NAN;
+    for (size_t m = 0; m < n; m++) sum += each[m];
+    const double mean = sum / (double)n;
+    for (size_t m = 0; m < n; m++) square += (each[m] - mean) * (each[m] - mean);
+    return sqrt(square / (double)(n - 1) / (double)n);
 }
 
 static vpsde_status score(const flow *f, const vpsde_lane *lane)
 {
     vpsde_score_rows *rows = lane->block;
     const size_t i = lane->row;
-    double prior, delta, error;
+    double prior;
     VPSDE_TRY(terminal_logp(f, lane->ode.y, &prior));
-    average(f, lane->ode.y + f->d, &delta, &error);
-    const double logp = prior + delta;
+    const double delta = lane->ode.y[f->d], logp = prior + delta;
     rows->score[VPSDE_SCORE_LOGP][i] = logp;
     rows->score[VPSDE_SCORE_PRIOR][i] = prior;
     rows->score[VPSDE_SCORE_DELTA][i] = delta;
     rows->score[VPSDE_SCORE_BITS][i] = -logp / ((double)f->d * M_LN2) + f->run->bits_offset;
-    rows->score[VPSDE_SCORE_STDERR][i] = error;
+    rows->score[VPSDE_SCORE_STDERR][i] = spread(f, lane->ode.y + f->d);
     if (!isfinite(logp)) rows->status[i] = VPSDE_ROW_NON_FINITE;
     return VPSDE_OK;
 }
@@ -157,9 +167,9 @@ static vpsde_status sample(vpsde_lane *lane)
     rows->status[i] = status == VPSDE_OK ? VPSDE_ROW_OK
                       : ode->non_finite  ? VPSDE_ROW_NON_FINITE
                                          : VPSDE_ROW_INTEGRATION_FAILED;
-    rows->nfe[i] = (int32_t)lane->n_eval;
-    rows->jvp[i] = (int32_t)(ode->n_rhs * f->n_directions);
-    rows->rejected[i] = (int32_t)ode->n_rejected;
+    rows->nfe[i] = vpsde_count_i32(ode->n_rhs);
+    rows->jvp[i] = vpsde_count_i32(ode->n_rhs * f->n_directions);
+    rows->rejected[i] = vpsde_count_i32(ode->n_rejected);
     return status == VPSDE_OK ? score(f, lane) : VPSDE_OK;
 }
 
@@ -180,6 +190,12 @@ static vpsde_status deliver(const void *context, void *block, uint64_t first, si
     return vpsde_score_report_write(f->report, block, first, n);
 }
 
+static bool has_block(const void *context, uint64_t first, size_t n)
+{
+    const flow *f = context;
+    return vpsde_score_report_has(f->report, first, n);
+}
+
 static void close_block(void *block) { vpsde_score_rows_destroy(block); }
 
 static vpsde_status check_pieces(const vpsde_likelihood *run)
@@ -190,12 +206,8 @@ static vpsde_status check_pieces(const vpsde_likelihood *run)
                           : !run->x          ? "x"
                                              : NULL;
     if (missing) return vpsde_fail(VPSDE_EINVAL, "likelihood: %s is not set", missing);
-    if (!(run->integrator->flags & VPSDE_SOLVER_ADAPTIVE)) {
-        return vpsde_fail(VPSDE_EINVAL,
-                          "%s takes fixed steps; the likelihood needs an adaptive integrator such "
-                          "as dopri5",
-                          run->integrator->name);
-    }
+    VPSDE_TRY(vpsde_ode_check_type(run->integrator, "the likelihood"));
+    VPSDE_TRY(vpsde_model_check_t_min(run->model, vpsde_process_get_spec(run->process)->t_min));
     const uint64_t end = (uint64_t)1 << 48; /* what the noise address holds */
     if (run->count == 0 || run->first >= end || run->count > end - run->first) {
         return vpsde_fail(VPSDE_EINVAL,
@@ -247,8 +259,8 @@ static vpsde_status choose_directions(flow *f)
     const bool exact = f->run->trace == VPSDE_TRACE_EXACT;
     f->closed = exact && f->run->model->type->flags & VPSDE_MODEL_DIVERGENCE;
     f->n_directions = f->closed ? 0 : exact ? f->d : f->run->probes;
-    f->n_logp = exact ? 1 : f->run->probes;
-    f->chunk = f->n_directions < TANGENTS_MAX ? f->n_directions : TANGENTS_MAX;
+    f->n_logp = exact || f->run->probes == 1 ? 1 : 1 + f->run->probes;
+    f->chunk = vpsde_batch_tangents(f->run->model, f->n_directions);
     f->n_calls = f->chunk ? (f->n_directions + f->chunk - 1) / f->chunk : 1;
     if (!exact || f->closed) return VPSDE_OK;
     size_t count;
@@ -263,13 +275,7 @@ static vpsde_status set_clock(flow *f)
     const vpsde_process *process = f->run->process;
     f->start = vpsde_process_at(process, vpsde_process_get_spec(process)->t_min);
     f->end = vpsde_process_at(process, vpsde_process_t_max(process));
-    f->clock = vpsde_clock_at((size_t)f->param[VPSDE_ODE_CLOCK]);
-    if (f->clock->needs_noise && !(f->start.sigma > 0)) {
-        return vpsde_fail(VPSDE_EINVAL,
-                          "clock: %s cannot start at t_min = 0, where sigma is 0; use phi",
-                          f->clock->name);
-    }
-    return VPSDE_OK;
+    return vpsde_ode_clock(&f->clock, f->run->integrator, f->param, &f->end, &f->start);
 }
 
 static vpsde_status read_params(flow *f)
@@ -290,10 +296,12 @@ static vpsde_status set_tolerances(flow *f)
     const size_t dim = f->d + f->n_logp;
     VPSDE_TRY(vpsde_alloc(&f->rtol, dim, sizeof(double)));
     VPSDE_TRY(vpsde_alloc(&f->atol, dim, sizeof(double)));
-    for (size_t j = 0; j < dim; j++) {
+    for (size_t j = 0; j < f->d; j++) {
         f->rtol[j] = run->rtol;
-        f->atol[j] = j >= f->d && run->logp_atol > 0 ? run->logp_atol : run->atol;
+        f->atol[j] = run->atol;
     }
+    f->atol[f->d] = run->logp_atol > 0 ? run->logp_atol : run->atol;
+    for (size_t j = f->d + 1; j < dim; j++) f->atol[j] = unwatched;
     return VPSDE_OK;
 }
 
@@ -323,15 +331,16 @@ static vpsde_status integrate(flow *f, vpsde_score_report *report, vpsde_sink *s
         .dim = f->d + f->n_logp,
         .rtol = f->rtol,
         .atol = f->atol,
-        .max_steps = (size_t)f->param[VPSDE_ODE_MAX_STEPS],
+        .param = f->param,
         .tangents = f->chunk,
         .divergence = f->closed,
         .fibers = vpsde_batch_wants_fibers(run->model),
-        .lane_doubles = estimated(f) ? f->n_calls * f->chunk * f->d + f->n_logp : 0,
+        .lane_doubles = estimated(f) ? f->n_calls * f->chunk * f->d + run->probes : 0,
         .context = f,
         .open_block = open_block,
         .deliver = deliver,
         .close_block = close_block,
+        .has_block = has_block,
         .sample = sample,
     };
     vpsde_fill_sink fill;

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "core/mem.h"
+#include "core/sink.h"
 
 enum { N_COLUMNS = VPSDE_N_SCORES + 4, FACTS_MAX = 20 + VPSDE_PARAM_MAX, WORD = 48 };
 
@@ -31,7 +32,9 @@ static const vpsde_column columns[N_COLUMNS] = {
                             .description = "standard error of delta_logp over the probes; 0 for an "
                                            "exact trace, NaN for one probe",
                             .type = VPSDE_F64},
-    {.name = "nfe", .description = "model evaluations, rejected steps included", .type = VPSDE_I32},
+    {.name = "nfe",
+     .description = "evaluations of the right-hand side, rejected steps included",
+     .type = VPSDE_I32},
     {.name = "jvp", .description = "Jacobian-vector products", .type = VPSDE_I32},
     {.name = "rejected", .description = "rejected steps", .type = VPSDE_I32},
     {.name = "status",
@@ -103,6 +106,11 @@ static void add_number(facts *f, const char *name, double number)
     f->fact[f->n++] = (vpsde_fact){.name = name, .number = number};
 }
 
+static void add_count(facts *f, const char *name, double n)
+{
+    f->fact[f->n++] = (vpsde_fact){.name = name, .number = n, .whole = true};
+}
+
 static void add_params(facts *f, const vpsde_param *table, const double *param)
 {
     for (size_t p = 0; p < vpsde_param_count(table); p++) {
@@ -110,6 +118,8 @@ static void add_params(facts *f, const vpsde_param *table, const double *param)
         if (table[p].kind == VPSDE_PARAM_CHOICE) {
             vpsde_param_format(f->words[p], WORD, &table[p], param[p]);
             add_text(f, f->names[p], f->words[p]);
+        } else if (table[p].kind == VPSDE_PARAM_INT || table[p].kind == VPSDE_PARAM_BOOL) {
+            add_count(f, f->names[p], param[p]);
         } else {
             add_number(f, f->names[p], param[p]);
         }
@@ -129,7 +139,7 @@ static void collect_facts(facts *f, const vpsde_likelihood *run, const double *p
     add_number(f, "logp_atol", run->logp_atol > 0 ? run->logp_atol : run->atol);
     add_text(f, "trace", estimated ? "hutchinson" : "exact");
     if (estimated) {
-        add_number(f, "probes", (double)run->probes);
+        add_count(f, "probes", (double)run->probes);
         add_text(f, "distribution", run->probe == VPSDE_PROBE_GAUSSIAN ? "gaussian" : "rademacher");
     }
     add_number(f, "t_min", spec->t_min);
@@ -163,7 +173,10 @@ static vpsde_status announce(const vpsde_score_report *report, const double *par
         .facts = f.fact,
         .n_facts = f.n,
     };
-    const vpsde_status status = report->sink->begin(report->sink->self, &table);
+    vpsde_status status = vpsde_table_check(&table);
+    if (status == VPSDE_OK && report->sink) {
+        status = report->sink->begin(report->sink->self, &table);
+    }
     free(path);
     return status;
 }
@@ -175,7 +188,7 @@ vpsde_status vpsde_score_report_begin(vpsde_score_report *report, const vpsde_li
     report->sink = sink;
     report->started = wall_seconds();
     report->first_bad = UINT64_MAX;
-    return sink ? announce(report, param) : VPSDE_OK;
+    return announce(report, param);
 }
 
 /* ---- delivery -------------------------------------------------------------------------------- */
@@ -216,11 +229,22 @@ vpsde_status vpsde_score_report_write(vpsde_score_report *report, vpsde_score_ro
     if (status == VPSDE_OK) {
         tally(report, rows, first, n);
         if (control->progress) {
-            control->progress(control->context, report->done, report->run->count);
+            control->progress(control->context, report->done + report->skipped, report->run->count);
         }
     }
     vpsde_lock_leave(report->lock);
     return status;
+}
+
+bool vpsde_score_report_has(vpsde_score_report *report, uint64_t first, size_t n)
+{
+    const vpsde_sink *sink = report->sink;
+    if (!sink || !sink->has) return false;
+    vpsde_lock_enter(report->lock);
+    const bool there = sink->has(sink->self, (size_t)first, n);
+    if (there) report->skipped += n;
+    vpsde_lock_leave(report->lock);
+    return there;
 }
 
 vpsde_status vpsde_score_report_end(vpsde_score_report *report, vpsde_status status,
@@ -232,7 +256,7 @@ vpsde_status vpsde_score_report_end(vpsde_score_report *report, vpsde_status sta
         {.name = "wall_seconds", .number = seconds},
         {.name = "rows_per_second", .number = (double)report->done / seconds},
         {.name = "nfe_per_second", .number = report->nfe / seconds},
-        {.name = "threads", .number = (double)n_threads},
+        {.name = "threads", .number = (double)n_threads, .whole = true},
     };
     if (report->sink && report->sink->end) {
         VPSDE_TRY(report->sink->end(report->sink->self, rates, sizeof(rates) / sizeof(rates[0])));

@@ -31,17 +31,20 @@ typedef struct vpsde_score_report {
     vpsde_sink *sink; /* may be NULL */
     vpsde_lock *lock;
     double started;
-    size_t done, n_non_finite, n_failed;
+    size_t done, skipped, n_non_finite, n_failed;
     uint64_t first_bad;
     double nfe;
 } vpsde_score_report;
 
-/* Calls sink->begin. `param` are the integrator's, defaults filled in. */
+/* Checks the table (EINVAL, for a label that is no name) and calls sink->begin. `param` are the
+ * integrator's, defaults filled in. */
 vpsde_status vpsde_score_report_begin(vpsde_score_report *report, const vpsde_likelihood *run,
                                       const double *param, vpsde_sink *sink);
 /* Hands rows on as samples first .. first + n - 1; rows that failed become NaN. */
 vpsde_status vpsde_score_report_write(vpsde_score_report *report, vpsde_score_rows *rows,
                                       uint64_t first, size_t n);
+/* Has the sink these rows from before an interruption? Then they count as done. */
+bool vpsde_score_report_has(vpsde_score_report *report, uint64_t first, size_t n);
 /* Calls sink->end when status is OK; returns status, or EPARTIAL. */
 vpsde_status vpsde_score_report_end(vpsde_score_report *report, vpsde_status status,
                                     size_t n_threads);

@@ -9,21 +9,7 @@
 
 #include "core/vec.h"
 
-const vpsde_param vpsde_ode_params[] = {
-    [VPSDE_ODE_CLOCK] =
-        {.name = "clock",
-         .kind = VPSDE_PARAM_CHOICE,
-         .max = 2,
-         .choices = "phi|t|lambda",
-         .doc = "independent variable: phi = atan(sigma/alpha), t, or log(alpha/sigma)"},
-    [VPSDE_ODE_MAX_STEPS] = {.name = "max_steps",
-                             .kind = VPSDE_PARAM_INT,
-                             .value = 100000,
-                             .min = 1,
-                             .max = 1e7,
-                             .doc = "attempted steps after which a sample counts as failed"},
-    {.name = NULL},
-};
+const vpsde_param vpsde_ode_params[] = {VPSDE_ODE_PARAM_ROWS, {.name = NULL}};
 
 /* Integrators creep up to a place where the right-hand side ends in about this many short steps. */
 enum { CREEP_STEPS = 64 };
@@ -130,4 +116,50 @@ static const vpsde_clock clocks[] = {
      .rate = lambda_rate},
 };
 
-const vpsde_clock *vpsde_clock_at(size_t index) { return &clocks[index]; }
+/* phi is stored near pi/2 to one rounding error of that, eps, and alpha = cos phi to eps/alpha of
+ * itself: below this alpha less than eight digits are left, and at eps none. */
+static const double alpha_min_phi = 1e-8;
+
+vpsde_status vpsde_ode_clock(const vpsde_clock **clock, const vpsde_solver_type *type,
+                             const double *param, const vpsde_coef *noisy, const vpsde_coef *clean)
+{
+    *clock = &clocks[(size_t)param[vpsde_param_find(type->params, "clock")]];
+    if ((*clock)->needs_noise && !(clean->sigma > 0)) {
+        return vpsde_fail(VPSDE_EINVAL,
+                          "clock: %s cannot reach t = 0, where sigma is 0; use phi, or t_min > 0",
+                          (*clock)->name);
+    }
+    if (*clock == &clocks[0] && noisy->alpha < alpha_min_phi) {
+        return vpsde_fail(VPSDE_EINVAL,
+                          "clock: phi cannot tell times apart near t = %g, where alpha is %.2g and "
+                          "must be at least %g; use clock: lambda",
+                          noisy->t, noisy->alpha, alpha_min_phi);
+    }
+    return VPSDE_OK;
+}
+
+size_t vpsde_ode_max_steps(const vpsde_solver_type *type, const double *param)
+{
+    return (size_t)param[vpsde_param_find(type->params, "max_steps")];
+}
+
+vpsde_status vpsde_ode_check_type(const vpsde_solver_type *type, const char *what)
+{
+    if (!(type->flags & VPSDE_SOLVER_ADAPTIVE)) {
+        return vpsde_fail(VPSDE_EINVAL,
+                          "%s takes fixed steps; %s needs an adaptive integrator such as dopri5",
+                          type->name, what);
+    }
+    if (!type->integrate || type->flags & VPSDE_SOLVER_STOCHASTIC) {
+        return vpsde_fail(VPSDE_EINVAL,
+                          "%s does not integrate the probability-flow ODE; %s needs an integrator "
+                          "such as dopri5",
+                          type->name, what);
+    }
+    if (vpsde_param_find(type->params, "clock") < 0 ||
+        vpsde_param_find(type->params, "max_steps") < 0) {
+        return vpsde_fail(VPSDE_EINVAL, "%s must declare the parameters clock and max_steps",
+                          type->name);
+    }
+    return VPSDE_OK;
+}

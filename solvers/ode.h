@@ -21,6 +21,7 @@ struct vpsde_ode {
     double *y;                 /* (dim) in: at s_start; out: at s_end */
     const double *rtol, *atol; /* (dim); atol > 0 */
     size_t max_steps;          /* attempted steps */
+    const double *param;       /* the type's, in the order of its table */
     vpsde_ode_rhs rhs;
     void *context; /* rhs's own */
     void *state;   /* the integrator's, from `open` */
@@ -39,9 +40,27 @@ struct vpsde_ode {
     vpsde_status failed; /* what rhs returned, if it was not OK */
 };
 
-/* Parameters every integrator takes. */
-enum { VPSDE_ODE_CLOCK, VPSDE_ODE_MAX_STEPS };
+/* Rows every integrator has in its table of parameters, beside its own. */
+#define VPSDE_ODE_PARAM_ROWS                                                                       \
+    {.name = "clock",                                                                              \
+     .kind = VPSDE_PARAM_CHOICE,                                                                   \
+     .max = 2,                                                                                     \
+     .choices = "phi|t|lambda",                                                                    \
+     .doc = "independent variable: phi = atan(sigma/alpha), t, or log(alpha/sigma)"},              \
+    {                                                                                              \
+        .name = "max_steps", .kind = VPSDE_PARAM_INT, .value = 100000, .min = 1, .max = 1e7,       \
+        .doc = "attempted steps after which a sample counts as failed"                             \
+    }
+
+/* The table of an integrator without parameters of its own. */
 extern const vpsde_param vpsde_ode_params[];
+
+/* EINVAL unless `type` integrates one sample's flow: adaptive, with `integrate`, not stochastic, and
+ * with the parameters above. `what` needs it. */
+vpsde_status vpsde_ode_check_type(const vpsde_solver_type *type, const char *what);
+
+/* The value of "max_steps" among `param`. */
+size_t vpsde_ode_max_steps(const vpsde_solver_type *type, const double *param);
 
 /* Integrates by `type`, whose `open` made ode->state. OK; ENUMERIC: this sample failed (max_steps,
  * a step that cannot shrink further, values that are not finite: ode->non_finite tells); else what
@@ -73,7 +92,7 @@ vpsde_status vpsde_ode_give_up(const vpsde_ode *ode, double s, const char *why);
 
 /* ---- clocks ---------------------------------------------------------------------------------- */
 
-/* The variable an integrator sees: phi, t or lambda (choice VPSDE_ODE_CLOCK). */
+/* The variable an integrator sees: phi, t or lambda (the parameter "clock"). */
 typedef struct vpsde_clock {
     const char *name;
     bool needs_noise; /* has no value, or no finite right-hand side, at sigma = 0 */
@@ -82,7 +101,9 @@ typedef struct vpsde_clock {
     double (*rate)(const vpsde_coef *c); /* dphi / ds */
 } vpsde_clock;
 
-const vpsde_clock *vpsde_clock_at(size_t index);
+/* The clock among `param`. EINVAL where it cannot tell the times from `noisy` to `clean` apart. */
+vpsde_status vpsde_ode_clock(const vpsde_clock **clock, const vpsde_solver_type *type,
+                             const double *param, const vpsde_coef *noisy, const vpsde_coef *clean);
 
 /* Runs integrators over a sampling run (solvers/driver.h). */
 vpsde_status vpsde_sample_ode(const vpsde_sampling *run, vpsde_sink *sink);

@@ -21,6 +21,7 @@ static const vpsde_solver_type *const predictors[] = {&vpsde_solver_reverse_diff
                                                       &vpsde_solver_ancestral, &vpsde_solver_ddim};
 
 enum { SNR, CORRECTOR_STEPS, STEP, PREDICTOR };
+enum { OWN_SCRATCH = 2, PREDICTOR_SCRATCH = 2 };
 enum { STEP_EXPECTED, STEP_SIGMA };
 static const vpsde_param params[] = {
     {.name = "snr",
@@ -54,23 +55,13 @@ static vpsde_status prepare(vpsde_pilot *pilot, double *table)
     return vpsde_pilot_score_square(pilot, predictors[(size_t)pilot->param[PREDICTOR]], table);
 }
 
-static vpsde_status predict(vpsde_step *s)
-{
-    const vpsde_solver_type *type = predictors[(size_t)s->param[PREDICTOR]];
-    double param[VPSDE_PARAM_MAX];
-    vpsde_param_defaults(param, type->params);
-    vpsde_step predictor = *s;
-    predictor.param = param;
-    return type->step(&predictor);
-}
-
 static vpsde_status step(vpsde_step *s)
 {
     double *eps = s->w[0], *z = s->w[1];
     const double a = 1 - vpsde_stride_beta(s->at, s->next), snr = s->param[SNR];
     const double sigma = s->next->sigma;
 
-    VPSDE_TRY(predict(s));
+    VPSDE_TRY(vpsde_step_as(s, predictors[(size_t)s->param[PREDICTOR]], OWN_SCRATCH));
     if (!(sigma > 0)) return VPSDE_OK; /* no score at data */
     const double scale =
         s->param[STEP] == STEP_SIGMA ? sigma * sigma : (double)s->d / s->table[s->k + 1];
@@ -83,14 +74,22 @@ static vpsde_status step(vpsde_step *s)
     return VPSDE_OK;
 }
 
+static size_t nfe(const double *param, const vpsde_grid *grid)
+{
+    const bool to_zero = !(grid->node[grid->n_steps].sigma > 0);
+    const size_t corrected = (grid->n_steps - to_zero) * (size_t)param[CORRECTOR_STEPS];
+    return grid->n_steps * predictors[(size_t)param[PREDICTOR]]->nfe_per_step + corrected;
+}
+
 const vpsde_solver_type vpsde_solver_pc_langevin = {
     .name = "pc-langevin",
     .source = "Song et al. 2021 (arXiv:2011.13456), algorithms 3 and 5; state-independent step",
     .doc = "Predictor, then Langevin correctors whose step is the same for every sample.",
     .flags = VPSDE_SOLVER_STOCHASTIC,
     .nfe_per_step = 2,
-    .n_scratch = 2,
+    .n_scratch = OWN_SCRATCH + PREDICTOR_SCRATCH,
     .params = params,
     .step = step,
     .prepare = prepare,
+    .nfe = nfe,
 };

@@ -16,6 +16,7 @@
 extern const vpsde_solver_type vpsde_solver_reverse_diffusion;
 
 enum { SNR, NORM };
+enum { OWN_SCRATCH = 2, PREDICTOR_SCRATCH = 2 };
 enum { NORM_SAMPLE, NORM_BATCH };
 static const vpsde_param params[] = {
     {.name = "snr",
@@ -27,17 +28,18 @@ static const vpsde_param params[] = {
      .kind = VPSDE_PARAM_CHOICE,
      .choices = "sample|batch",
      .max = 1,
-     .doc = "norms of each sample, or their means over the block"},
+     .doc = "norms of each sample, or their means over the block's samples that are finite"},
     {.name = NULL},
 };
 
-/* |z|/|s| of rows begin .. end - 1: ratio of the mean norms. */
+/* |z|/|s| of rows begin .. end - 1: ratio of the mean norms over the rows that have not failed. */
 static double norm_ratio(const vpsde_step *s, const double *eps, const double *z, size_t begin,
                          size_t end)
 {
     double noise = 0, score = 0;
     for (size_t i = begin; i < end; i++) {
         const size_t row = i * s->d;
+        if (s->block->status[i] != VPSDE_ROW_OK) continue;
         noise += sqrt(vec_dot(s->d, z + row, z + row));
         score += sqrt(vec_dot(s->d, eps + row, eps + row)) / s->at->sigma;
     }
@@ -60,7 +62,7 @@ static vpsde_status step(vpsde_step *s)
         double *x = s->x + i * s->d;
         vec_lin3(s->d, x, 1, x, -e / s->at->sigma, eps + i * s->d, sqrt(2 * e), z + i * s->d);
     }
-    return vpsde_solver_reverse_diffusion.step(s);
+    return vpsde_step_as(s, &vpsde_solver_reverse_diffusion, OWN_SCRATCH);
 }
 
 const vpsde_solver_type vpsde_solver_pc_langevin_compat = {
@@ -69,7 +71,7 @@ const vpsde_solver_type vpsde_solver_pc_langevin_compat = {
     .doc = "score_sde's corrector with norms of the state: its law is wrong; for comparison only.",
     .flags = VPSDE_SOLVER_STOCHASTIC | VPSDE_SOLVER_COMPAT | VPSDE_SOLVER_BATCH_COUPLED,
     .nfe_per_step = 2,
-    .n_scratch = 2,
+    .n_scratch = OWN_SCRATCH + PREDICTOR_SCRATCH,
     .params = params,
     .step = step,
 };

@@ -1,7 +1,10 @@
 /* Sampling by the probability-flow ODE with an adaptive integrator:
  *     dx/dphi = F(x, phi) = (eps - sigma x)/alpha,   phi(t_max) -> phi(t_min),
  * one integration a sample (Song et al. 2021, arXiv:2011.13456, eq. (13), in the clock phi). The
- * grid only says where it starts, where it ends and which states are stored between. */
+ * grid only says where it starts, where it ends and which states are stored between.
+ *
+ * A network that was not trained down to t = 0 is not called there: towards a grid that ends at 0 it
+ * is integrated to the last node before, whose x0hat is the state at 0 (as DDIM's last step). */
 #include <math.h>
 #include <stdlib.h>
 
@@ -15,11 +18,12 @@ typedef struct flow {
     const vpsde_sampling *run;
     vpsde_report *report;
     const vpsde_clock *clock;
-    vpsde_coef start, end;
-    double *log_s;       /* (n_stored) inner stored nodes on the clock */
-    size_t n_log;        /* how many of them */
-    size_t log_from;     /* stored nodes before the first of them: 0 or 1 */
-    double *rtol, *atol; /* (d) */
+    vpsde_coef start, end; /* of the integration */
+    bool beyond;           /* the grid goes on to t = 0, where the network is not called */
+    double *log_s;         /* (n_stored) inner stored nodes on the clock */
+    size_t n_log;          /* how many of them */
+    size_t log_from;       /* stored nodes before the first of them: 0 or 1 */
+    double *rtol, *atol;   /* (d) */
 } flow;
 
 static vpsde_status rhs(vpsde_ode *ode, double s, const double *x, double *dx)
@@ -49,6 +53,18 @@ static const double *state_at(const flow *f, const vpsde_lane *lane, size_t m)
     return log_of(lane) + (m - f->log_from) * lane->ode.dim;
 }
 
+/* out <- x0hat = (x - sigma eps)/alpha, Tweedie's formula; at sigma = 0 x itself, without a call. */
+static vpsde_status tweedie(vpsde_lane *lane, const vpsde_coef *c, const double *x, double *out)
+{
+    if (c->sigma > 0) {
+        VPSDE_TRY(vpsde_lane_eval(lane, c, x, NULL));
+        vec_lin2(lane->ode.dim, out, 1 / c->alpha, x, -c->sigma / c->alpha, lane->eps);
+    } else if (out != x) {
+        vec_copy(lane->ode.dim, out, x);
+    }
+    return VPSDE_OK;
+}
+
 /* eps and x0hat cost one call a node, for the log alone. */
 static vpsde_status store_node(const flow *f, vpsde_lane *lane, size_t m)
 {
@@ -58,10 +74,9 @@ static vpsde_status store_node(const flow *f, vpsde_lane *lane, size_t m)
     vpsde_rows *rows = lane->block;
     vpsde_rows_store(rows, report, 0, lane->row, m, x);
     if (!(report->fields & (VPSDE_LOG_EPS | VPSDE_LOG_X0))) return VPSDE_OK;
-    VPSDE_TRY(vpsde_lane_eval(lane, c, x, NULL));
-    rows->nfe_log[lane->row]++;
-    vpsde_rows_store(rows, report, 1, lane->row, m, lane->eps);
-    vec_lin2(lane->ode.dim, scratch_of(lane), 1 / c->alpha, x, -c->sigma / c->alpha, lane->eps);
+    VPSDE_TRY(tweedie(lane, c, x, scratch_of(lane)));
+    rows->nfe_log[lane->row] += c->sigma > 0;
+    vpsde_rows_store(rows, report, 1, lane->row, m, c->sigma > 0 ? lane->eps : NULL);
     vpsde_rows_store(rows, report, 2, lane->row, m, scratch_of(lane));
     return VPSDE_OK;
 }
@@ -81,13 +96,14 @@ static void store_nothing(const flow *f, vpsde_lane *lane)
     }
 }
 
-/* x <- x0hat = (x - sigma eps)/alpha, Tweedie's formula. */
-static vpsde_status denoise(const flow *f, vpsde_lane *lane)
+/* The last step and the stored nodes: a node beyond the integration stores the result. */
+static vpsde_status finish(const flow *f, vpsde_lane *lane)
 {
-    double *x = lane->ode.y;
-    VPSDE_TRY(vpsde_lane_eval(lane, &f->end, x, NULL));
-    vec_lin2(lane->ode.dim, x, 1 / f->end.alpha, x, -f->end.sigma / f->end.alpha, lane->eps);
-    return VPSDE_OK;
+    double *y = lane->ode.y;
+    const bool after = f->run->grid && f->run->grid->last_step == VPSDE_LAST_TWEEDIE;
+    if (f->beyond) VPSDE_TRY(tweedie(lane, &f->end, y, y));
+    VPSDE_TRY(store_nodes(f, lane));
+    return after ? tweedie(lane, &f->end, y, y) : VPSDE_OK;
 }
 
 static vpsde_status sample(vpsde_lane *lane)
@@ -96,7 +112,6 @@ static vpsde_status sample(vpsde_lane *lane)
     vpsde_ode *ode = &lane->ode;
     vpsde_rows *rows = lane->block;
     const size_t i = lane->row, d = ode->dim;
-    const bool tweedie = f->run->grid && f->run->grid->last_step == VPSDE_LAST_TWEEDIE;
     ode->s_start = f->clock->value(&f->start);
     ode->s_end = f->clock->value(&f->end);
     ode->rhs = rhs;
@@ -112,14 +127,13 @@ static vpsde_status sample(vpsde_lane *lane)
     rows->status[i] = status == VPSDE_OK ? VPSDE_ROW_OK
                       : ode->non_finite  ? VPSDE_ROW_NON_FINITE
                                          : VPSDE_ROW_INTEGRATION_FAILED;
-    if (status == VPSDE_OK) VPSDE_TRY(store_nodes(f, lane));
-    if (status == VPSDE_OK && tweedie) VPSDE_TRY(denoise(f, lane));
+    if (status == VPSDE_OK) VPSDE_TRY(finish(f, lane));
     if (status != VPSDE_OK) store_nothing(f, lane);
     if (status == VPSDE_OK && !vec_is_finite(d, ode->y)) rows->status[i] = VPSDE_ROW_NON_FINITE;
     vec_copy(d, rows->final + i * d, ode->y);
-    rows->nfe[i] = (int32_t)lane->n_eval - rows->nfe_log[i];
+    rows->nfe[i] = vpsde_count_i32(lane->n_eval - (uint64_t)rows->nfe_log[i]);
     rows->jvp[i] = 0;
-    rows->rejected[i] = (int32_t)ode->n_rejected;
+    rows->rejected[i] = vpsde_count_i32(ode->n_rejected);
     return VPSDE_OK;
 }
 
@@ -138,6 +152,12 @@ static vpsde_status deliver(const void *context, void *block, uint64_t first, si
 {
     const flow *f = context;
     return vpsde_report_write(f->report, block, first, n);
+}
+
+static bool has_block(const void *context, uint64_t first, size_t n)
+{
+    const flow *f = context;
+    return vpsde_report_has(f->report, first, n);
 }
 
 static void close_block(void *block) { vpsde_rows_destroy(block); }
@@ -160,15 +180,16 @@ static vpsde_status set_up(flow *f)
     const vpsde_sampling *run = f->run;
     const vpsde_grid *grid = run->grid;
     const size_t d = run->model->dim;
-    f->clock = vpsde_clock_at((size_t)f->report->param[VPSDE_ODE_CLOCK]);
+    double trained;
+    VPSDE_TRY(vpsde_ode_check_type(run->solver, "sampling"));
+    VPSDE_TRY(vpsde_model_t_min(&trained, run->model));
     f->start =
         grid ? grid->node[0] : vpsde_process_at(run->process, vpsde_process_t_max(run->process));
     f->end = grid ? grid->node[grid->n_steps]
                   : vpsde_process_at(run->process, vpsde_process_get_spec(run->process)->t_min);
-    if (f->clock->needs_noise && !(f->end.sigma > 0)) {
-        return vpsde_fail(VPSDE_EINVAL, "clock: %s cannot end at t = 0, where sigma is 0; use phi",
-                          f->clock->name);
-    }
+    f->beyond = grid && grid->n_steps > 1 && trained > 0 && f->end.t == 0;
+    if (f->beyond) f->end = grid->node[grid->n_steps - 1];
+    VPSDE_TRY(vpsde_ode_clock(&f->clock, run->solver, f->report->param, &f->start, &f->end));
     VPSDE_TRY(vpsde_alloc(&f->rtol, d, sizeof(double)));
     VPSDE_TRY(vpsde_alloc(&f->atol, d, sizeof(double)));
     for (size_t j = 0; j < d; j++) {
@@ -193,13 +214,14 @@ static vpsde_status integrate(flow *f, vpsde_sink *sink)
         .dim = run->model->dim,
         .rtol = f->rtol,
         .atol = f->atol,
-        .max_steps = (size_t)f->report->param[VPSDE_ODE_MAX_STEPS],
+        .param = f->report->param,
         .fibers = vpsde_batch_wants_fibers(run->model),
         .lane_doubles = (f->n_log + 2) * run->model->dim,
         .context = f,
         .open_block = open_block,
         .deliver = deliver,
         .close_block = close_block,
+        .has_block = has_block,
         .sample = sample,
     };
     vpsde_fill_sink fill;

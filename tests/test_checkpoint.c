@@ -7,6 +7,7 @@
 #include "core/sha256.h"
 #include "models/mlp.h"
 #include "models/train.h"
+#include "tests/comma_locale.h"
 
 enum { MAX = 32 };
 
@@ -129,6 +130,19 @@ static void comes_back_whole(void **state)
     vpsde_model_destroy(model);
 }
 
+static void the_host_locale_changes_nothing(void **state)
+{
+    const int comma = comma_locale_begin();
+    if (comma) comes_back_whole(state);
+    comma_locale_end();
+    if (!comma) skip();
+    vpsde_model *again, *const model = network(); /* what was written under the comma */
+    assert_ok(vpsde_model_open(&again, path));
+    assert_memory_equal(again->process.param, model->process.param, 2 * sizeof(double));
+    vpsde_model_destroy(again);
+    vpsde_model_destroy(model);
+}
+
 static void keeps_a_table_of_betas(void **state)
 {
     double betas[7];
@@ -214,7 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comes_back_whole),    cmocka_unit_test(keeps_a_table_of_betas),
         cmocka_unit_test(may_fit_any_process), cmocka_unit_test(refuses_tensors),
-        cmocka_unit_test(refuses_facts),
+        cmocka_unit_test(refuses_facts),       cmocka_unit_test(the_host_locale_changes_nothing),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

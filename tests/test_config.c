@@ -290,6 +290,42 @@ static void locale_changes_nothing(void **state)
     setlocale(LC_ALL, "C");
 }
 
+static void short_forms_are_written_out(void **state)
+{
+    static const char text[] = "solver: [ddim, {solver: heun}]\ngrid: karras\nfields: [eps, x]\n"
+                               "gone: 3\n";
+    char *overrides[] = {"gone=null"}, *resolved;
+    vpsde_config *c, *item, *grid;
+    const char *word;
+    unsigned bits;
+    double pair[2];
+    (void)state;
+    assert_ok(vpsde_config_parse(&c, text, strlen(text), "conf", "/", overrides, 1));
+    for (size_t i = 0; i < 2; i++) {
+        assert_ok(vpsde_config_item(&item, c, "solver", i));
+        assert_ok(vpsde_config_expand(item, NULL, "solver"));
+        assert_ok(vpsde_config_text(&word, item, "solver", NULL));
+        assert_string_equal(word, i ? "heun" : "ddim");
+    }
+    assert_ok(vpsde_config_expand(c, "grid", "kind"));
+    assert_ok(vpsde_config_section(&grid, c, "grid"));
+    assert_ok(vpsde_config_text(&word, grid, "kind", "uniform-t"));
+    assert_string_equal(word, "karras");
+    assert_ok(vpsde_config_words(&bits, c, "fields", "x|eps|x0", 1));
+    assert_int_equal(bits, 3);
+    assert_ok(vpsde_config_words(&bits, c, "others", "x|eps|x0", 5));
+    assert_int_equal(bits, 5);
+    assert_ok(vpsde_config_pair(pair, c, "range", (const double[]){-1, 1}));
+    assert_close(pair[0], -1, 0);
+    assert_ok(vpsde_config_check(c)); /* a key set to null is taken away */
+    assert_ok(vpsde_config_resolved(&resolved, c));
+    assert_string_equal(resolved, "solver:\n  - solver: ddim\n  - solver: heun\ngrid:\n"
+                                  "  kind: karras\nfields: [x, eps]\nothers: [x, x0]\n"
+                                  "range: [-1.0, 1.0]\n");
+    free(resolved);
+    vpsde_config_close(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +338,7 @@ int main(void)
         cmocka_unit_test(callers_fail_at_the_place),
         cmocka_unit_test(opens_files),
         cmocka_unit_test(locale_changes_nothing),
+        cmocka_unit_test(short_forms_are_written_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

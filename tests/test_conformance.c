@@ -42,10 +42,7 @@ static vpsde_sampling run_of(const world *w, const vpsde_solver_type *solver)
                             .n_threads = 1};
 }
 
-static bool adaptive(const vpsde_solver_type *solver)
-{
-    return solver->flags & VPSDE_SOLVER_ADAPTIVE;
-}
+static bool adaptive(const vpsde_solver_type *solver) { return solver->integrate != NULL; }
 
 static void sample(keep *out, const vpsde_sampling *run)
 {
@@ -154,6 +151,7 @@ static void logging_changes_no_bit(void **state)
         sample(&plain, &run);
         for (size_t l = 0; l < sizeof(logs) / sizeof(logs[0]); l++) {
             run.log = logs[l];
+            if (l == 0 && adaptive(run.solver)) run.log.n_times = STEPS + 1;
             sample(&logged, &run);
             assert_same(&plain, &logged, 0, COUNT, run.solver->name);
             if (l == 0) {
@@ -203,20 +201,154 @@ static void the_log_holds_what_it_says(void **state)
     keep_free(&k);
 }
 
-static void the_ledger_adds_up(void **state)
+/* ---- every form of every solver ------------------------------------------------------------ */
+
+enum { FORMS_MAX = 32, FEW = 70 };
+
+/* Parameters of form number `f` of a solver: its defaults, then each parameter alone at every other
+ * value it can choose, or at both ends of its range. False past the last. */
+static bool form_of(double param[VPSDE_PARAM_MAX], const vpsde_solver_type *solver, size_t f)
+{
+    vpsde_param_defaults(param, solver->params);
+    if (f == 0) return true;
+    for (size_t p = 0, past = 1; p < vpsde_param_count(solver->params); p++) {
+        const vpsde_param *row = &solver->params[p];
+        const bool choice = row->kind == VPSDE_PARAM_CHOICE;
+        const size_t n = choice ? (size_t)row->max + 1 : 2;
+        if (f - past < n) {
+            param[p] = choice ? (double)(f - past) : f == past ? row->min : row->max;
+            if (!choice && row->open_min && f == past) param[p] = (row->min + row->max) / 2;
+            return true;
+        }
+        past += n;
+    }
+    return false;
+}
+
+/* The run with 1 and 3 threads: the same bits, everything finite, the ledger as foretold. */
+static void check_run(vpsde_sampling run)
+{
+    keep one, three;
+    sample(&one, &run);
+    run.n_threads = 3;
+    sample(&three, &run);
+    assert_same(&one, &three, run.first, run.count, run.solver->name);
+    const double *final = keep_column(&one, "final");
+    const int32_t *nfe = keep_column(&one, "nfe"), *nfe_log = keep_column(&one, "nfe_log");
+    for (size_t s = 0; s < run.count; s++) {
+        for (size_t j = 0; j < run.model->dim; j++) {
+            assert_true(isfinite(final[s * run.model->dim + j]));
+        }
+        assert_int_equal(nfe_log[s], 0);
+        if (adaptive(run.solver)) continue;
+        assert_int_equal(nfe[s], vpsde_solver_nfe(run.solver, run.param, run.grid));
+    }
+    keep_free(&one);
+    keep_free(&three);
+}
+
+static void every_form_conforms_with_every_last_step(void **state)
+{
+    const world *w = *state;
+    double param[VPSDE_PARAM_MAX];
+    for (vpsde_last_step last = VPSDE_LAST_STOP; last <= VPSDE_LAST_LOWER_ORDER; last++) {
+        vpsde_grid *grid = toy_grid(w->process, "uniform-lambda", STEPS, last);
+        for (size_t i = 0; vpsde_solver_at(i); i++) {
+            /* An integrator has no formula of its own for the last step, and few bounds that make
+             * sense (max_steps: 1). */
+            if (adaptive(vpsde_solver_at(i))) continue;
+            for (size_t f = 0; form_of(param, vpsde_solver_at(i), f); f++) {
+                vpsde_sampling run = run_of(w, vpsde_solver_at(i));
+                run.grid = grid;
+                run.param = param;
+                run.count = FEW;
+                assert_true(f < FORMS_MAX);
+                check_run(run);
+            }
+        }
+        vpsde_grid_destroy(grid);
+    }
+}
+
+static void every_choice_of_an_integrator_conforms(void **state)
+{
+    const world *w = *state;
+    double param[VPSDE_PARAM_MAX];
+    for (size_t i = 0; vpsde_solver_at(i); i++) {
+        const vpsde_solver_type *solver = vpsde_solver_at(i);
+        for (size_t p = 0; adaptive(solver) && p < vpsde_param_count(solver->params); p++) {
+            const vpsde_param *row = &solver->params[p];
+            for (double v = 0; row->kind == VPSDE_PARAM_CHOICE && v <= row->max; v++) {
+                vpsde_sampling run = run_of(w, solver);
+                vpsde_param_defaults(param, solver->params);
+                param[p] = v;
+                run.param = param;
+                run.count = FEW;
+                check_run(run);
+            }
+        }
+    }
+}
+
+/* Grids that end at data, in one step and in several, every last step. */
+static void runs_to_data_conform(void **state)
+{
+    const world *w = *state;
+    static const size_t steps[] = {1, STEPS};
+    vpsde_process *process = toy_process_to(VPSDE_TERMINAL_STANDARD_NORMAL, 0);
+    for (size_t g = 0; g < 8; g++) {
+        vpsde_grid *grid = toy_grid(process, "uniform-t", steps[g % 2], (vpsde_last_step)(g / 2));
+        for (size_t i = 0; vpsde_solver_at(i); i++) {
+            vpsde_sampling run = run_of(w, vpsde_solver_at(i));
+            run.process = process;
+            run.grid = grid;
+            run.count = FEW;
+            check_run(run);
+        }
+        vpsde_grid_destroy(grid);
+    }
+    vpsde_process_destroy(process);
+}
+
+static void small_and_far_runs_conform(void **state)
+{
+    const world *w = *state;
+    toy line;
+    toy_gaussian(&line, 1, 0.7, 0.25, 0, BLOCK_ROWS);
+    vpsde_grid *one_step = toy_grid(w->process, "uniform-lambda", 1, VPSDE_LAST_TWEEDIE);
+    vpsde_grid *euler = toy_grid(w->process, "uniform-lambda", STEPS, VPSDE_LAST_EULER);
+    for (size_t i = 0; vpsde_solver_at(i); i++) {
+        vpsde_sampling run = run_of(w, vpsde_solver_at(i));
+        run.count = FEW;
+        run.first = (size_t)1 << 40;
+        check_run(run);
+        run.count = 1;
+        check_run(run);
+        run.first = 0;
+        run.grid = one_step;
+        check_run(run);
+        run.model = &line.model;
+        check_run(run);
+        run.count = FEW;
+        run.grid = euler;
+        check_run(run);
+    }
+    vpsde_grid_destroy(one_step);
+    vpsde_grid_destroy(euler);
+}
+
+/* The index 2^40 + s is not mistaken for s. */
+static void far_samples_are_others(void **state)
 {
     const world *w = *state;
     for (size_t i = 0; vpsde_solver_at(i); i++) {
-        const vpsde_sampling run = run_of(w, vpsde_solver_at(i));
-        keep k;
-        if (adaptive(run.solver)) continue;
-        sample(&k, &run);
-        for (size_t s = 0; s < COUNT; s++) {
-            assert_int_equal(((const int32_t *)keep_column(&k, "nfe"))[s],
-                             STEPS * run.solver->nfe_per_step);
-            assert_int_equal(((const int32_t *)keep_column(&k, "nfe_log"))[s], 0);
-        }
-        keep_free(&k);
+        vpsde_sampling run = run_of(w, vpsde_solver_at(i));
+        double near[2], far[2];
+        run.count = 1;
+        assert_ok(vpsde_sample_array(&run, near));
+        run.first = (size_t)1 << 40;
+        assert_ok(vpsde_sample_array(&run, far));
+        assert_true(near[0] != far[0] && near[1] != far[1]);
     }
 }
 
@@ -410,7 +542,13 @@ int main(void)
                                         close_world),
         cmocka_unit_test_setup_teardown(logging_changes_no_bit, open_world, close_world),
         cmocka_unit_test_setup_teardown(the_log_holds_what_it_says, open_world, close_world),
-        cmocka_unit_test_setup_teardown(the_ledger_adds_up, open_world, close_world),
+        cmocka_unit_test_setup_teardown(every_form_conforms_with_every_last_step, open_world,
+                                        close_world),
+        cmocka_unit_test_setup_teardown(every_choice_of_an_integrator_conforms, open_world,
+                                        close_world),
+        cmocka_unit_test_setup_teardown(runs_to_data_conform, open_world, close_world),
+        cmocka_unit_test_setup_teardown(small_and_far_runs_conform, open_world, close_world),
+        cmocka_unit_test_setup_teardown(far_samples_are_others, open_world, close_world),
         cmocka_unit_test_setup_teardown(a_bad_sample_stays_alone, open_world, close_world),
         cmocka_unit_test_setup_teardown(a_failing_model_stops_the_run, open_world, close_world),
         cmocka_unit_test_setup_teardown(a_run_stops_on_request, open_world, close_world),

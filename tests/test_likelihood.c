@@ -246,7 +246,7 @@ static void network_rows_keep_their_bits(void **state)
     vpsde_process_destroy(process);
 }
 
-/* The closed-form divergence, d tangents in one call, and d > 64 tangents in several calls agree. */
+/* The closed-form divergence and d tangents agree. */
 static void traces_agree(void **state)
 {
     (void)state;
@@ -264,10 +264,97 @@ static void traces_agree(void **state)
     assert_ok(run_all(&run, &tangents));
     for (size_t i = 0; i < 2; i++) {
         assert_close(tangents.score[0][i], closed.score[0][i], 1e-6);
-        assert_int_equal(tangents.nfe[i], 2 * closed.nfe[i]);
+        assert_int_equal(tangents.nfe[i], closed.nfe[i]);
         assert_int_equal(tangents.jvp[i], D * closed.nfe[i]);
     }
     vpsde_model_destroy(mixture);
+    vpsde_process_destroy(process);
+}
+
+/* 600 tangents of 600 values and 8 rows take several calls: the same trace, counted as one evaluation. */
+static void tangents_come_in_calls(void **state)
+{
+    (void)state;
+    enum { D = 600 };
+    static line closed, network;
+    static double x[2 * D];
+    catcher one, many;
+    vpsde_process *process = make_process(1e-3, VPSDE_TERMINAL_STANDARD_NORMAL);
+    for (size_t e = 0; e < 2 * D; e++) x[e] = sin(2.7 * (double)e);
+    line_make(&closed, D, VPSDE_MODEL_ANALYTIC | VPSDE_MODEL_DIVERGENCE);
+    line_make(&network, D, 0);
+    vpsde_likelihood run = make_run(process, &closed.model, "dopri5", 1e-4, x, 2);
+    assert_ok(run_all(&run, &one));
+    run.model = &network.model;
+    assert_ok(run_all(&run, &many));
+    assert_true(network.most_tangents > 64 && network.most_tangents < D);
+    for (size_t i = 0; i < 2; i++) {
+        assert_close(many.score[0][i], one.score[0][i], 1e-9);
+        assert_int_equal(many.nfe[i], one.nfe[i]);
+        assert_int_equal(many.jvp[i], D * one.nfe[i]);
+    }
+    vpsde_process_destroy(process);
+}
+
+/* logp_atol rules the error of log p alone, however large log p is and however loose rtol. */
+static void logp_has_a_tolerance_of_its_own(void **state)
+{
+    (void)state;
+    enum { D = 512 };
+    static const char *const names[] = {"dopri5", "gsl-rkf45", "gsl-msadams", "cvode-adams"};
+    static const double tol[3] = {1e-2, 1e-5, 1e-8};
+    static line model;
+    static double x[D];
+    vpsde_process *process = make_process(1e-3, VPSDE_TERMINAL_STANDARD_NORMAL);
+    const vpsde_coef from = vpsde_process_at(process, 1e-3);
+    const vpsde_coef to = vpsde_process_at(process, vpsde_process_t_max(process));
+    const double exact = line_delta(D, &from, &to);
+    for (size_t j = 0; j < D; j++) x[j] = sin(2.7 * (double)j);
+    line_make(&model, D, VPSDE_MODEL_ANALYTIC | VPSDE_MODEL_DIVERGENCE);
+    assert_true(fabs(exact) > 100);
+    for (size_t m = 0; m < sizeof(names) / sizeof(names[0]); m++) {
+        double error[3];
+        int32_t nfe[3];
+        for (size_t q = 0; q < 3; q++) {
+            catcher c;
+            vpsde_likelihood run = make_run(process, &model.model, names[m], 1e-3, x, 1);
+            run.logp_atol = tol[q];
+            assert_ok(run_all(&run, &c));
+            error[q] = fabs(c.score[2][0] - exact);
+            nfe[q] = c.nfe[0];
+            print_message("%s, logp_atol %g: off by %.1e, %d calls\n", names[m], tol[q], error[q],
+                          (int)nfe[q]);
+            assert_true(error[q] < 100 * tol[q]);
+        }
+        assert_true(nfe[1] > nfe[0] && nfe[2] > nfe[1]);
+    }
+    vpsde_process_destroy(process);
+}
+
+/* Steps are controlled by the probes' mean: many of them do not make it harder than the trace. */
+static void probes_are_controlled_by_their_mean(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"dopri5", "gsl-rkf45", "gsl-rk8pd", "cvode-adams"};
+    enum { D = 16 };
+    static line model;
+    double x[D];
+    vpsde_process *process = make_process(1e-3, VPSDE_TERMINAL_STANDARD_NORMAL);
+    for (size_t j = 0; j < D; j++) x[j] = sin(2.7 * (double)j);
+    line_make(&model, D, VPSDE_MODEL_ANALYTIC | VPSDE_MODEL_DIVERGENCE);
+    for (size_t m = 0; m < sizeof(names) / sizeof(names[0]); m++) {
+        catcher exact, probed;
+        vpsde_likelihood run = make_run(process, &model.model, names[m], 1e-3, x, 1);
+        run.logp_atol = 1e-8;
+        assert_ok(run_all(&run, &exact));
+        run.trace = VPSDE_TRACE_HUTCHINSON;
+        run.probe = VPSDE_PROBE_GAUSSIAN;
+        run.probes = 2000;
+        assert_ok(run_all(&run, &probed));
+        print_message("%s: %d calls, with probes %d\n", names[m], (int)exact.nfe[0],
+                      (int)probed.nfe[0]);
+        assert_true(abs(probed.nfe[0] - exact.nfe[0]) * 20 <= exact.nfe[0]);
+    }
     vpsde_process_destroy(process);
 }
 
@@ -387,6 +474,38 @@ static void stops_for_good_reasons(void **state)
     vpsde_process_destroy(process);
 }
 
+static void stops_within_an_integration(void **state)
+{
+    (void)state;
+    vpsde_process *process = make_process(1e-4, VPSDE_TERMINAL_STANDARD_NORMAL);
+    double x[ROWS * 2] = {0}, logp[ROWS];
+    static line model;
+    for (int network = 0; network < 2; network++) {
+        line_make(&model, 2, network ? 0 : VPSDE_MODEL_ANALYTIC);
+        model.stop_at = 5;
+        vpsde_likelihood run = make_run(process, &model.model, "cvode-adams", 1e-9, x, ROWS);
+        run.control.stop = &model.stop;
+        assert_fails(vpsde_likelihood_array(&run, logp), VPSDE_ESTOPPED, "stopped");
+        assert_int_equal(model.calls, 5);
+    }
+    vpsde_process_destroy(process);
+}
+
+/* The network sees no label below those it was trained on, and its t_min is accepted. */
+static void calls_networks_where_they_were_trained(void **state)
+{
+    (void)state;
+    vpsde_process *process = make_ddpm(50, 1.0 / 50);
+    double x[ROWS * 2] = {0}, logp[ROWS];
+    static line network;
+    line_make(&network, 2, 0);
+    network.model.process = *vpsde_process_get_spec(process);
+    const vpsde_likelihood run = make_run(process, &network.model, "dopri5", 1e-6, x, ROWS);
+    assert_ok(vpsde_likelihood_array(&run, logp));
+    assert_close(network.smallest_label, 0, 1e-9);
+    vpsde_process_destroy(process);
+}
+
 static void refuses_nonsense(void **state)
 {
     (void)state;
@@ -397,6 +516,10 @@ static void refuses_nonsense(void **state)
     const int32_t class[1] = {0};
     const vpsde_likelihood good = make_run(process, mixture, "dopri5", 1e-5, x, 1);
     vpsde_likelihood run;
+    vpsde_process *strong = make_strong(160, 1e-3), *trained = make_ddpm(50, 0);
+    vpsde_solver_type idle = *good.integrator, noisy = idle;
+    idle.integrate = NULL;
+    noisy.flags |= VPSDE_SOLVER_STOCHASTIC;
 #define REFUSED(change, words)                                                                     \
     do {                                                                                           \
         run = good;                                                                                \
@@ -406,6 +529,13 @@ static void refuses_nonsense(void **state)
     REFUSED(run.process = NULL, "process is not set");
     REFUSED(run.x = NULL, "x is not set");
     REFUSED(run.integrator = vpsde_solver_find("ddim"), "takes fixed steps");
+    REFUSED(run.integrator = &idle, "does not integrate");
+    REFUSED(run.integrator = &noisy, "does not integrate");
+    REFUSED(run.label = "My run/x", "[a-z0-9_-]");
+    REFUSED(run.label = "a/b", "[a-z0-9_-]");
+    REFUSED(run.process = strong, "use clock: lambda");
+    REFUSED(run.model = pose_as_network(&posing, &type, mixture);
+            posing.process = *vpsde_process_get_spec(trained), "at least 0.02");
     REFUSED(run.count = 0, "count: must be 1 or more");
     REFUSED(run.first = (size_t)1 << 48, "below sample 2^48");
     REFUSED(run.classes = class, "class of row 0: must be -1");
@@ -413,7 +543,7 @@ static void refuses_nonsense(void **state)
     REFUSED(run.atol = (double)NAN, "atol > 0");
     REFUSED(run.logp_atol = -1, "logp_atol");
     REFUSED(run.trace = VPSDE_TRACE_HUTCHINSON, "probes: must be 1 or more, got 0");
-    REFUSED(run.param = clock_t, "clock: t cannot start at t_min = 0");
+    REFUSED(run.param = clock_t, "clock: t cannot reach t = 0");
     REFUSED(run.param = bad_clock, "clock");
     REFUSED(run.n_threads = 5000, "threads");
     REFUSED(run.model = pose_as_network(&posing, &type, mixture);
@@ -421,6 +551,8 @@ static void refuses_nonsense(void **state)
     REFUSED(run.model = pose_as_network(&posing, &type, mixture);
             type.flags &= ~(unsigned)VPSDE_MODEL_LOG_P, "knows log p_T");
 #undef REFUSED
+    vpsde_process_destroy(strong);
+    vpsde_process_destroy(trained);
     vpsde_model_destroy(mixture);
     vpsde_process_destroy(process);
 }
@@ -433,9 +565,14 @@ int main(void)
         cmocka_unit_test(depends_on_nothing_but_its_index),
         cmocka_unit_test(network_rows_keep_their_bits),
         cmocka_unit_test(traces_agree),
+        cmocka_unit_test(tangents_come_in_calls),
+        cmocka_unit_test(logp_has_a_tolerance_of_its_own),
+        cmocka_unit_test(probes_are_controlled_by_their_mean),
         cmocka_unit_test(hutchinson_has_the_right_law),
         cmocka_unit_test(flags_bad_rows_and_goes_on),
         cmocka_unit_test(stops_for_good_reasons),
+        cmocka_unit_test(stops_within_an_integration),
+        cmocka_unit_test(calls_networks_where_they_were_trained),
         cmocka_unit_test(refuses_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "solvers/ode.h"
+#include "solvers/batch.h"
 
 static const char *const names[] = {"dopri5",      "gsl-rkf45",   "gsl-rkck", "gsl-rk8pd",
                                     "gsl-msadams", "cvode-adams", "cvode-bdf"};
@@ -275,6 +275,30 @@ static void reuses_slots_without_a_trace(void **state)
     }
 }
 
+static void every_integrator_has_the_common_parameters(void **state)
+{
+    (void)state;
+    const vpsde_solver_type *type;
+    size_t n = 0;
+    for (size_t m = 0; (type = vpsde_solver_at(m)) != NULL; m++) {
+        if (!type->integrate) continue;
+        n++;
+        assert_true(vpsde_param_find(type->params, "clock") >= 0);
+        assert_true(vpsde_param_find(type->params, "max_steps") >= 0);
+        assert_ok(vpsde_ode_check_type(type, "the test"));
+    }
+    assert_true(n >= N_NAMES);
+}
+
+static void ledgers_stay_at_the_largest(void **state)
+{
+    (void)state;
+    assert_int_equal(vpsde_count_i32(0), 0);
+    assert_int_equal(vpsde_count_i32(INT32_MAX), INT32_MAX);
+    assert_int_equal(vpsde_count_i32((uint64_t)INT32_MAX + 1), INT32_MAX);
+    assert_int_equal(vpsde_count_i32(UINT64_MAX), INT32_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +309,8 @@ int main(void)
         cmocka_unit_test(survives_stiffness),
         cmocka_unit_test(reports_failures),
         cmocka_unit_test(reuses_slots_without_a_trace),
+        cmocka_unit_test(every_integrator_has_the_common_parameters),
+        cmocka_unit_test(ledgers_stay_at_the_largest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

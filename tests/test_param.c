@@ -2,6 +2,9 @@
 
 #include <vpsde/param.h>
 
+#include "core/number.h"
+#include "tests/comma_locale.h"
+
 enum { ETA, ORDER, VARIANCE };
 static const vpsde_param table[] = {
     {.name = "eta", .kind = VPSDE_PARAM_REAL, .value = 0.25, .min = 0, .max = 1, .doc = "noise"},
@@ -40,11 +43,30 @@ static void refuses_with_the_bounds(void **state)
     assert_fails(vpsde_param_set_text(v, table, "eta", "1e-5x"), VPSDE_EINVAL, "number");
 }
 
+static void the_host_locale_changes_nothing(void **state)
+{
+    char text[32], huge[8];
+    double value;
+    const int comma = comma_locale_begin();
+    if (comma) reads_numbers_and_words(state);
+    vpsde_format_real(text, sizeof(text), 0.1, 17);
+    assert_string_equal(text, "0.10000000000000001");
+    assert_true(vpsde_parse_real(&value, "2.5e-3") && value == 2.5e-3);
+    assert_false(vpsde_parse_real(&value, "2,5"));
+    assert_false(vpsde_parse_real(&value, ""));
+    assert_true(vpsde_parse_real(&value, "1e999") && isinf(value));
+    vpsde_format_real(huge, sizeof(huge), 1e-300, 1);
+    assert_string_equal(huge, "1e-300");
+    comma_locale_end();
+    if (!comma) skip();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_numbers_and_words),
         cmocka_unit_test(refuses_with_the_bounds),
+        cmocka_unit_test(the_host_locale_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,10 @@
 #include "tests/check.h"
 
+#include <stdlib.h>
+
 #include <vpsde/process.h>
 
+#include "sde/beta_table.h"
 #include "tests/sde_cases.h"
 
 enum { POINTS = 200 };
@@ -28,6 +31,27 @@ static void clocks_agree_with_their_definitions(void **state)
         }
         vpsde_process_destroy(p);
     }
+}
+
+static void no_time_is_no_place_in_a_table(void **state)
+{
+    static const double outside[] = {NAN, -1e-300, -1, 1.0000000000000002, 7, INFINITY, -INFINITY};
+    (void)state;
+    for (size_t k = 0; vpsde_schedule_at(k); k++) {
+        const vpsde_schedule_type *const type = vpsde_schedule_at(k);
+        vpsde_process *p = case_process(type->name, 1e-3);
+        assert_true(isnan(vpsde_process_at(p, (double)NAN).b));
+        vpsde_process_destroy(p);
+    }
+    void *table;
+    const double betas[] = {0.1, 0.2, 0.3};
+    assert_ok(vpsde_beta_table_create(&table, betas, 3));
+    for (size_t i = 0; i < sizeof(outside) / sizeof(*outside); i++) {
+        assert_true(isnan(vpsde_beta_table_b(table, outside[i])));
+        assert_true(isnan(vpsde_beta_table_beta(table, outside[i])));
+    }
+    assert_true(vpsde_beta_table_b(table, 1) > vpsde_beta_table_b(table, 0.99));
+    free(table);
 }
 
 static void clocks_go_there_and_back(void **state)
@@ -300,6 +324,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(registry_is_complete),
         cmocka_unit_test(clocks_agree_with_their_definitions),
+        cmocka_unit_test(no_time_is_no_place_in_a_table),
         cmocka_unit_test(clocks_go_there_and_back),
         cmocka_unit_test(beta_is_the_rate_of_b),
         cmocka_unit_test(ends_are_exact_and_outside_is_nan),

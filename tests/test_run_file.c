@@ -288,7 +288,7 @@ static void rows_must_be_there_once(void **state)
     assert_false(exists(path));
     assert_fails(vpsde_run_finish(run, "done"), VPSDE_EINVAL, "complete or interrupted");
     assert_ok(vpsde_run_finish(run, "interrupted"));
-    assert_true(exists(at("gap.h5.parts/part-000000")));
+    assert_true(exists(at("gap.h5.parts/part-000000-000000")));
     vpsde_run_destroy(run, 1);
     assert_false(exists(at("gap.h5.parts")));
     for (size_t c = 0; c < N_COLUMNS; c++) check_column(path, "/runs/a", c, 64);
@@ -301,6 +301,174 @@ static void rows_must_be_there_once(void **state)
     write_block(sink, FIRST + 4, 8);
     assert_fails(vpsde_run_finish(run, "interrupted"), VPSDE_EINTERNAL,
                  "row 1004 was written twice");
+    vpsde_run_destroy(run, 1);
+}
+
+/* Blocks 0, 2, 4, ... of a run that is put down, then all of them after it was taken up. */
+static void write_every_second(const char *path)
+{
+    const vpsde_table table = table_at("/runs/a");
+    vpsde_run *run = start(path, 0);
+    vpsde_sink *sink = vpsde_run_sink(run);
+    assert_false(vpsde_run_begun(run));
+    assert_ok(vpsde_run_input(run, "data", at("input"), "abc"));
+    assert_ok(sink->begin(sink->self, &table));
+    assert_true(vpsde_run_begun(run));
+    for (size_t i = 0; i < COUNT; i += 2 * BLOCK) {
+        write_block(sink, FIRST + i, COUNT - i < BLOCK ? COUNT - i : BLOCK);
+    }
+    assert_false(sink->has(sink->self, FIRST, 1));
+    vpsde_run_destroy(run, 0);
+}
+
+static void count_stored(void *context, size_t first, size_t n, const void *const *data)
+{
+    size_t *rows = context;
+    assert_null(data[0]); /* wide */
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(((const int64_t *)data[2])[i], (int64_t)value(first + i, 2, 0));
+        assert_int_equal(((const int32_t *)data[3])[i], (int32_t)value(first + i, 3, 0));
+    }
+    *rows += n;
+}
+
+static void put_input(const char *text)
+{
+    FILE *file = fopen(at("input"), "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void a_run_is_taken_up(void **state)
+{
+    (void)state;
+    const char *path = at("again.h5");
+    const vpsde_table table = table_at("/runs/a");
+    static const char sum[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    vpsde_run *run, *second;
+    assert_ok(vpsde_run_reopen(&run, path));
+    assert_null(run);
+    write_every_second(path);
+    assert_fails(vpsde_run_reopen(&run, path), VPSDE_EDATA, "input: cannot be read");
+    put_input("abd");
+    assert_fails(vpsde_run_reopen(&run, path), VPSDE_EDATA, "the data file has changed");
+    assert_null(run);
+    run = start(path, 1);
+    assert_ok(vpsde_run_input(run, "data", at("input"), sum));
+    vpsde_run_destroy(run, 0);
+    put_input("abc");
+    assert_ok(vpsde_run_reopen(&run, path));
+    assert_false(vpsde_run_begun(run));
+    vpsde_run_destroy(run, 1);
+    put_input("");
+    assert_int_equal(unlink(at("input")), 0);
+
+    run = start(path, 0);
+    vpsde_sink *sink = vpsde_run_sink(run);
+    assert_ok(sink->begin(sink->self, &table));
+    write_block(sink, FIRST + BLOCK, BLOCK);
+    write_block(sink, FIRST + 2 * BLOCK, BLOCK);
+    write_block(sink, FIRST + 4 * BLOCK, BLOCK);
+    vpsde_run_destroy(run, 0);
+    assert_ok(vpsde_run_reopen(&run, path));
+    assert_fails(vpsde_run_reopen(&second, path), VPSDE_EEXIST, "is being written by pid");
+    assert_string_equal(vpsde_run_verb(run), "sample");
+    assert_string_equal(vpsde_run_config(run), "seed: 7\n");
+    assert_true(vpsde_run_begun(run));
+    sink = vpsde_run_sink(run);
+    vpsde_table other = table;
+    other.count--;
+    assert_fails(sink->begin(sink->self, &other), VPSDE_EDATA, "not the one this run began with");
+    assert_ok(sink->begin(sink->self, &table));
+    assert_false(sink->has(sink->self, FIRST, BLOCK));
+    assert_true(sink->has(sink->self, FIRST + BLOCK, 2 * BLOCK));
+    assert_false(sink->has(sink->self, FIRST + BLOCK, 2 * BLOCK + 1));
+    assert_false(sink->has(sink->self, FIRST + COUNT - 1, 1));
+    size_t rows = 0;
+    assert_ok(vpsde_run_each_stored(run, count_stored, &rows));
+    assert_int_equal(rows, 3 * BLOCK);
+    /* blocks that were cut in another way: rows that are there stay */
+    write_block(sink, FIRST, 8);
+    for (size_t i = 8; i < COUNT; i += BLOCK) {
+        write_block(sink, FIRST + i, COUNT - i < BLOCK ? COUNT - i : BLOCK);
+    }
+    assert_ok(sink->end(sink->self, NULL, 0));
+    assert_fails(sink->begin(sink->self, &table), VPSDE_EDATA, "not the one");
+    const int stop = 1;
+    vpsde_run_stop_on(run, &stop);
+    assert_fails(vpsde_run_finish(run, "complete"), VPSDE_ESTOPPED, "stopped");
+    assert_false(exists(path));
+    assert_false(exists(at("again.h5.tmp")));
+    vpsde_run_destroy(run, 0);
+    assert_ok(vpsde_run_reopen(&run, path));
+    assert_ok(vpsde_run_finish(run, "complete"));
+    vpsde_run_destroy(run, 0);
+    for (size_t c = 0; c < N_COLUMNS; c++) check_column(path, "/runs/a", c, SIZE_MAX / 2);
+    assert_ok(vpsde_run_reopen(&run, path));
+    assert_null(run);
+    assert_int_equal(mkdir(at("again.h5.parts"), 0700), 0); /* killed while it was removed */
+    assert_ok(vpsde_run_reopen(&run, path));
+    assert_null(run);
+    assert_false(exists(at("again.h5.parts")));
+}
+
+static void damaged_starts_are_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *text, *words;
+    } faults[] = {{"config.yaml", "seed: 8\n", "config.yaml: is damaged"},
+                  {"manifest", "format 1\n", "not a manifest"},
+                  {"manifest", "format 2\nverb sample\nseed 7x\nconfig_sha256 a\n", "manifest"},
+                  {"manifest", "format 2\nverb sample\ninput a b\nconfig_sha256 a\n", "manifest"}};
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+        char name[64];
+        vpsde_run *run = start(at("start.h5"), 1);
+        vpsde_run_destroy(run, 0);
+        snprintf(name, sizeof(name), "start.h5.parts/%s", faults[i].name);
+        FILE *file = fopen(at(name), "w");
+        assert_non_null(file);
+        assert_true(fputs(faults[i].text, file) >= 0);
+        assert_int_equal(fclose(file), 0);
+        assert_fails(vpsde_run_reopen(&run, at("start.h5")), VPSDE_EIO, faults[i].words);
+        run = start(at("start.h5"), 1);
+        assert_fails(vpsde_run_input(run, "data", "a\nb", "abc"), VPSDE_EINVAL, "line end");
+        vpsde_run_destroy(run, 1);
+    }
+}
+
+static void outputs_that_no_file_can_be(void **state)
+{
+    (void)state;
+    vpsde_run *run;
+    assert_fails(vpsde_run_create(&run, "", "sample", "", 0, 1), VPSDE_EUSAGE, "not the name");
+    assert_fails(vpsde_run_create(&run, at("none/"), "sample", "", 0, 1), VPSDE_EUSAGE, "none/");
+    assert_fails(vpsde_run_create(&run, "/dev/null", "sample", "", 0, 1), VPSDE_EEXIST,
+                 "not a regular file");
+    assert_int_equal(mkfifo(at("fifo.h5"), 0600), 0);
+    assert_fails(vpsde_run_create(&run, at("fifo.h5"), "sample", "", 0, 1), VPSDE_EEXIST,
+                 "not a regular file");
+    assert_false(exists(at("fifo.h5.parts")));
+    assert_int_equal(unlink(at("fifo.h5")), 0);
+    assert_int_equal(symlink("nowhere", at("link.h5")), 0);
+    assert_fails(vpsde_run_create(&run, at("link.h5"), "sample", "", 0, 1), VPSDE_EEXIST, "link");
+    assert_int_equal(unlink(at("link.h5")), 0);
+}
+
+static void what_does_not_fit_is_refused(void **state)
+{
+    (void)state;
+    vpsde_run *run = start(at("huge.h5"), 0);
+    vpsde_sink *sink = vpsde_run_sink(run);
+    vpsde_table table = table_at("/runs/a");
+    table.count = (size_t)1 << 50;
+    assert_fails(sink->begin(sink->self, &table), VPSDE_ECONFIG, "needs 1");
+    assert_non_null(strstr(vpsde_last_error(), "PB (its parts"));
+    assert_non_null(strstr(vpsde_last_error(), "B are free"));
+    assert_false(vpsde_run_begun(run));
+    assert_fails(vpsde_run_expect(run, 1e18), VPSDE_ECONFIG, "needs 2e+03 PB");
+    assert_ok(vpsde_run_expect(run, 1));
     vpsde_run_destroy(run, 1);
 }
 
@@ -403,11 +571,11 @@ static void damaged_part_is_found(void **state)
     (void)state;
     vpsde_run *run = start(at("damaged.h5"), 0);
     write_table(vpsde_run_sink(run), "/runs/a", 3, SIZE_MAX);
-    const int fd = open(at("damaged.h5.parts/part-000000"), O_WRONLY);
+    const int fd = open(at("damaged.h5.parts/part-000000-000000"), O_WRONLY);
     assert_true(fd >= 0);
     assert_int_equal(pwrite(fd, "?", 1, 200), 1);
     close(fd);
-    assert_fails(vpsde_run_finish(run, "complete"), VPSDE_EIO, "part-000000: is damaged");
+    assert_fails(vpsde_run_finish(run, "complete"), VPSDE_EIO, "part-000000-000000: is damaged");
     vpsde_run_destroy(run, 1);
 }
 
@@ -466,9 +634,9 @@ static void full_disk(rlim_t limit, bool seal_first)
     assert_int_equal(waitpid(child, &outcome, 0), child);
     assert_true(WIFEXITED(outcome));
     assert_int_equal(WEXITSTATUS(outcome), 0);
-    assert_true(exists(at("full.h5.parts/part-000000")));
-    assert_false(exists(at("full.h5.parts/part-000000.tmp")));
-    assert_false(exists(at("full.h5.parts/part-000001.tmp")));
+    assert_true(exists(at("full.h5.parts/part-000000-000000")));
+    assert_false(exists(at("full.h5.parts/part-000000-000000.tmp")));
+    assert_false(exists(at("full.h5.parts/part-000000-000001.tmp")));
     assert_false(exists(at("full.h5.tmp")));
     assert_false(exists(at("full.h5")));
     vpsde_run *run = start(at("full.h5"), 1);
@@ -529,6 +697,10 @@ int main(void)
         cmocka_unit_test(living_writer_keeps_its_lock),
         cmocka_unit_test(folder_that_cannot_be_written),
         cmocka_unit_test(rows_must_be_there_once),
+        cmocka_unit_test(a_run_is_taken_up),
+        cmocka_unit_test(damaged_starts_are_found),
+        cmocka_unit_test(outputs_that_no_file_can_be),
+        cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(sink_refuses_nonsense),
         cmocka_unit_test(rows_may_be_times),
         cmocka_unit_test(long_configuration_fits),

@@ -1,18 +1,20 @@
 /* Sampling by adaptive integrators through vpsde_sample. */
 #include "tests/check.h"
 
+#include "solvers/ode.h"
 #include "tests/ode_fixture.h"
 
 static const char *const names[] = {"dopri5",      "gsl-rkf45",   "gsl-rkck", "gsl-rk8pd",
                                     "gsl-msadams", "cvode-adams", "cvode-bdf"};
 enum { N_NAMES = sizeof(names) / sizeof(names[0]), ROWS = 21, DIM = 2, TIMES = 9 };
 
-enum { FINAL, NFE, REJECTED, NFE_LOG, STATUS, X, X0, N_WANTED };
+enum { FINAL, NFE, REJECTED, NFE_LOG, STATUS, X, EPS, X0, N_WANTED };
 static const char *const wanted[N_WANTED] = {"final",  "nfe", "rejected", "nfe_log",
-                                             "status", "x",   "x0"};
+                                             "status", "x",   "eps",      "x0"};
 
 typedef struct catcher {
-    double final[ROWS * DIM], x[ROWS * TIMES * DIM], x0[ROWS * TIMES * DIM];
+    double final[ROWS * DIM], x[ROWS * TIMES * DIM], eps[ROWS * TIMES * DIM],
+        x0[ROWS * TIMES * DIM];
     int32_t nfe[ROWS], rejected[ROWS], nfe_log[ROWS];
     uint8_t status[ROWS];
     size_t first, n_times;
@@ -49,6 +51,7 @@ static vpsde_status catch_write(void *self, size_t first, size_t n, const void *
     take(c, NFE_LOG, data, c->nfe_log + at, n * sizeof(int32_t));
     take(c, STATUS, data, c->status + at, n);
     take(c, X, data, c->x + at * wide, n * wide * sizeof(double));
+    take(c, EPS, data, c->eps + at * wide, n * wide * sizeof(double));
     take(c, X0, data, c->x0 + at * wide, n * wide * sizeof(double));
     return VPSDE_OK;
 }
@@ -275,13 +278,211 @@ static void refuses_nonsense(void **state)
     run.process = to_data;
     run.grid = NULL;
     run.param = lambda;
-    assert_fails(vpsde_sample_array(&run, x), VPSDE_EINVAL, "clock: lambda cannot end at t = 0");
+    assert_fails(vpsde_sample_array(&run, x), VPSDE_EINVAL, "clock: lambda cannot reach t = 0");
     run.param = NULL;
     assert_ok(vpsde_sample_array(&run, x));
     const volatile int stop = 1;
     run.control.stop = &stop;
     assert_fails(vpsde_sample_array(&run, x), VPSDE_ESTOPPED, "stopped");
     vpsde_process_destroy(to_data);
+    world_free(&w);
+}
+
+/* ---- t = 0 ------------------------------------------------------------------------------------ */
+
+/* x and x0 at node k of row i; eps there is NaN. */
+static void check_data_end(const catcher *c, size_t i, size_t k)
+{
+    const size_t at = (i * TIMES + k) * DIM;
+    assert_memory_equal(c->x0 + at, c->x + at, DIM * sizeof(double));
+    for (size_t j = 0; j < DIM; j++) {
+        assert_true(isfinite(c->x[at + j]) && isnan(c->eps[at + j]));
+    }
+}
+
+/* At sigma = 0 the state is its own x0hat: no call, neither for the log nor as a last step. */
+static void asks_nothing_at_the_data_end(void **state)
+{
+    (void)state;
+    world w;
+    catcher stop, tweedie;
+    world_make(&w, 0, VPSDE_LAST_STOP);
+    vpsde_sampling run = make_run(&w, "dopri5", 1e-5);
+    run.log.n_times = TIMES;
+    run.log.fields = VPSDE_LOG_X | VPSDE_LOG_EPS | VPSDE_LOG_X0;
+    assert_ok(run_all(&run, &stop));
+    world_free(&w);
+    world_make(&w, 0, VPSDE_LAST_TWEEDIE);
+    run = make_run(&w, "dopri5", 1e-5);
+    assert_ok(run_all(&run, &tweedie));
+    for (size_t i = 0; i < ROWS; i++) {
+        check_data_end(&stop, i, TIMES - 1);
+        assert_int_equal(stop.nfe_log[i], TIMES - 1);
+        assert_int_equal(tweedie.nfe[i], stop.nfe[i]);
+    }
+    assert_memory_equal(stop.final, tweedie.final, sizeof(stop.final));
+    world_free(&w);
+}
+
+/* A network of 50 DDPM steps knows labels 0 to 49. */
+static void calls_networks_where_they_were_trained(void **state)
+{
+    (void)state;
+    enum { N = 50 };
+    const double tol = 1e-6;
+    double x[ROWS * DIM];
+    static line network;
+    for (size_t m = 0; m < N_NAMES; m++) {
+        catcher c;
+        world w = {.process = make_ddpm(N, 1.0 / N), .mixture = NULL};
+        line_make(&network, DIM, 0);
+        network.model.process = *vpsde_process_get_spec(w.process);
+        assert_ok(vpsde_grid_create(&w.grid, vpsde_grid_find("uniform-t"), w.process, TIMES - 2,
+                                    NULL, NULL, VPSDE_LAST_EULER));
+        assert_close(w.grid->node[TIMES - 1].t, 0, 0);
+        vpsde_sampling run = make_run(&w, names[m], tol);
+        run.model = &network.model;
+        run.log.n_times = TIMES;
+        run.log.fields = VPSDE_LOG_X | VPSDE_LOG_EPS | VPSDE_LOG_X0;
+        assert_ok(run_all(&run, &c));
+        assert_close(network.smallest_label, 0, 1e-9);
+        for (size_t i = 0; i < ROWS; i++) {
+            const size_t last = (i * TIMES + TIMES - 1) * DIM, before = last - DIM;
+            check_data_end(&c, i, TIMES - 1);
+            assert_int_equal(c.nfe_log[i], TIMES - 1);
+            assert_memory_equal(c.x + last, c.final + i * DIM, DIM * sizeof(double));
+            for (size_t j = 0; j < DIM; j++) assert_close(c.x[last + j], c.x0[before + j], 1e-9);
+        }
+        run.grid = NULL;
+        run.log.n_times = 0;
+        vpsde_process *further = make_ddpm(N, 0.999 / N);
+        run.process = further;
+        assert_fails(vpsde_sample_array(&run, x), VPSDE_EINVAL, "at least 0.02");
+        network.model.process.schedule = NULL; /* as process.override does */
+        assert_ok(vpsde_sample_array(&run, x));
+        vpsde_process_destroy(further);
+        vpsde_grid_destroy(w.grid);
+        vpsde_process_destroy(w.process);
+    }
+}
+
+/* ---- clocks, parameters, names, stops --------------------------------------------------------- */
+
+static void refuses_phi_where_it_is_blind(void **state)
+{
+    (void)state;
+    double x[ROWS * DIM];
+    static line model;
+    const double lambda[2] = {2, 100000};
+    world w = {.process = make_strong(160, 1e-3)};
+    line_make(&model, DIM, VPSDE_MODEL_ANALYTIC);
+    vpsde_sampling run = make_run(&w, "dopri5", 1e-7);
+    run.model = &model.model;
+    assert_fails(vpsde_sample_array(&run, x), VPSDE_EINVAL, "use clock: lambda");
+    run.param = lambda;
+    assert_ok(vpsde_sample_array(&run, x));
+    const vpsde_coef c = vpsde_process_at(w.process, 1e-3);
+    for (size_t i = 0; i < ROWS; i++) {
+        double start[DIM];
+        vpsde_normals(start, 3, VPSDE_NOISE_PRIOR, i, 1, 0, DIM);
+        for (size_t j = 0; j < DIM; j++) {
+            const double v = c.alpha * c.alpha * line_variance(j) + c.sigma * c.sigma;
+            assert_close(x[i * DIM + j], sqrt(v) * start[j], 1e-5);
+        }
+    }
+    vpsde_process_destroy(w.process);
+    w.process = make_strong(70, 1e-3); /* alpha(1) = 2.4e-8 */
+    run.process = w.process;
+    run.param = NULL;
+    assert_ok(vpsde_sample_array(&run, x));
+    vpsde_process_destroy(w.process);
+}
+
+static double seen_gain;
+
+static vpsde_status gain_integrate(vpsde_ode *ode)
+{
+    seen_gain = ode->param[0];
+    assert_int_equal(ode->max_steps, 777);
+    return vpsde_solver_find("dopri5")->integrate(ode);
+}
+
+/* An integrator's own parameter may come before the common ones. */
+static void integrators_have_parameters_of_their_own(void **state)
+{
+    (void)state;
+    static const vpsde_param table[] = {
+        {.name = "gain", .kind = VPSDE_PARAM_REAL, .value = 0.5, .max = 9},
+        VPSDE_ODE_PARAM_ROWS,
+        {.name = NULL},
+    };
+    world w;
+    double own[ROWS * DIM], plain[ROWS * DIM];
+    const double param[3] = {2.5, 1, 777}, clock_t[2] = {1, 777};
+    world_make(&w, 1e-3, VPSDE_LAST_STOP);
+    vpsde_solver_type type = *vpsde_solver_find("dopri5");
+    vpsde_sampling run = make_run(&w, "dopri5", 1e-5);
+    run.param = clock_t;
+    assert_ok(vpsde_sample_array(&run, plain));
+    type.params = table;
+    type.integrate = gain_integrate;
+    run.solver = &type;
+    run.param = param;
+    assert_ok(vpsde_sample_array(&run, own));
+    assert_close(seen_gain, 2.5, 0);
+    assert_memory_equal(own, plain, sizeof(own));
+    type.params = NULL;
+    run.param = NULL;
+    assert_fails(vpsde_sample_array(&run, own), VPSDE_EINVAL, "clock and max_steps");
+    type.integrate = NULL;
+    assert_fails(vpsde_sample_array(&run, own), VPSDE_EINVAL, "integra");
+    world_free(&w);
+}
+
+static void refuses_labels_that_are_no_names(void **state)
+{
+    (void)state;
+    static const char *const labels[] = {"My run/x", "a/b", "A", "x y", "", "/", "caf\xc3\xa9"};
+    world w;
+    double x[ROWS * DIM];
+    world_make(&w, 1e-3, VPSDE_LAST_STOP);
+    vpsde_sampling run = make_run(&w, "dopri5", 1e-4);
+    for (size_t m = 0; m < sizeof(labels) / sizeof(labels[0]); m++) {
+        run.label = labels[m];
+        assert_fails(vpsde_sample_array(&run, x), VPSDE_EINVAL, "[a-z0-9_-]");
+        assert_fails(vpsde_sample(&run, NULL), VPSDE_EINVAL, "[a-z0-9_-]");
+    }
+    run.label = "my-run_2";
+    assert_ok(vpsde_sample_array(&run, x));
+    world_free(&w);
+}
+
+/* Within one integration, by row and by fiber. */
+static void stops_within_an_integration(void **state)
+{
+    (void)state;
+    world w;
+    double x[ROWS * DIM];
+    static line model;
+    world_make(&w, 1e-3, VPSDE_LAST_STOP);
+    for (size_t m = 0; m < N_NAMES; m++) {
+        for (int network = 0; network < 2; network++) {
+            for (long at = 1; at < 12; at += 2) {
+                line_make(&model, DIM, network ? 0 : VPSDE_MODEL_ANALYTIC);
+                model.stop_at = at;
+                vpsde_sampling run = make_run(&w, names[m], 1e-9);
+                run.model = &model.model;
+                run.control.stop = &model.stop;
+                assert_fails(vpsde_sample_array(&run, x), VPSDE_ESTOPPED, "stopped");
+                assert_int_equal(model.calls, at);
+            }
+            line_make(&model, DIM, network ? 0 : VPSDE_MODEL_ANALYTIC);
+            model.fail_at = 1; /* the reason arrives from the first evaluation on */
+            vpsde_sampling run = make_run(&w, names[m], 1e-9);
+            run.model = &model.model;
+            assert_fails(vpsde_sample_array(&run, x), VPSDE_EINTERNAL, "the line broke");
+        }
+    }
     world_free(&w);
 }
 
@@ -294,6 +495,12 @@ int main(void)
         cmocka_unit_test(flags_failures),
         cmocka_unit_test(goes_without_a_grid),
         cmocka_unit_test(refuses_nonsense),
+        cmocka_unit_test(asks_nothing_at_the_data_end),
+        cmocka_unit_test(calls_networks_where_they_were_trained),
+        cmocka_unit_test(refuses_phi_where_it_is_blind),
+        cmocka_unit_test(integrators_have_parameters_of_their_own),
+        cmocka_unit_test(refuses_labels_that_are_no_names),
+        cmocka_unit_test(stops_within_an_integration),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,52 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "models/mlp.h"
-#include "models/train.h"
-
-enum { COUNT = 500, D = 2 };
-
-typedef struct fixture {
-    vpsde_process *process;
-    vpsde_model *model;
-    vpsde_train_state *state;
-    vpsde_training training;
-    float x0[COUNT * D];
-} fixture;
-
-/* Two points of small spread, and a small network. */
-static void begin(fixture *f)
-{
-    vpsde_process_spec spec;
-    double z[D];
-    assert_ok(vpsde_process_spec_init(&spec, "vp-linear"));
-    assert_ok(vpsde_process_create(&f->process, &spec));
-    for (size_t i = 0; i < COUNT; i++) {
-        vpsde_normals(z, 3, VPSDE_NOISE_TEST, i, 1, 0, D);
-        for (size_t j = 0; j < D; j++) {
-            f->x0[i * D + j] = (float)((i % 3 == 0 ? 1.0 : -0.5) + 0.1 * z[j]);
-        }
-    }
-    const vpsde_mlp_spec size = {.dim = D, .hidden = 48, .layers = 2, .time_features = 32};
-    assert_ok(vpsde_mlp_create(&f->model, &size, 11));
-    assert_ok(vpsde_train_state_create(&f->state, f->model));
-    vpsde_training_init(&f->training);
-    f->training.process = f->process;
-    f->training.x0 = f->x0;
-    f->training.count = COUNT;
-    f->training.seed = 21;
-    f->training.batch = 200;
-    f->training.warm_up = 20;
-    f->training.learning_rate = 3e-3;
-    f->training.n_threads = 2;
-}
-
-static void end(fixture *f)
-{
-    vpsde_train_state_destroy(f->state);
-    vpsde_model_destroy(f->model);
-    vpsde_process_destroy(f->process);
-}
+#include "tests/train_fixture.h"
 
 static void check_same(const fixture *a, const fixture *b)
 {
@@ -85,7 +40,7 @@ static void gradient_is_the_slope(void **state)
                                         "output.bias"};
     enum { N = 50, DIM = 3 };
     double label[N], z[N * DIM];
-    float x[N * DIM], target[N * DIM];
+    float x[N * DIM], target[N * DIM], weight[N];
     vpsde_model *model;
     void *ws;
     (void)state;
@@ -100,12 +55,16 @@ static void gradient_is_the_slope(void **state)
     float *const last = vpsde_mlp_tensor(model, "output.weight", &rows, &cols);
     for (size_t e = 0; e < rows * cols; e++) last[e] = 0.3F * sinf((float)(3 * e));
     vpsde_normals(z, 4, VPSDE_NOISE_TEST, 0, N, 0, DIM);
-    for (size_t i = 0; i < N; i++) label[i] = 19.3 * (double)i;
+    for (size_t i = 0; i < N; i++) {
+        label[i] = 19.3 * (double)i;
+        weight[i] = 0.25F * (float)(i % 8);
+    }
     for (size_t e = 0; e < N * DIM; e++) {
         x[e] = (float)z[e];
         target[e] = cosf((float)e);
     }
-    const vpsde_train_block block = {.n = N, .label = label, .x = x, .target = target, .scale = 1};
+    const vpsde_train_block block = {
+        .n = N, .label = label, .x = x, .target = target, .weight = weight, .scale = 1};
     assert_ok(ops->workspace_create(&ws, model));
     (void)loss_of(model, ws, &block, g);
     for (size_t p = 0; p < sizeof(names) / sizeof(*names); p++) {
@@ -185,17 +144,6 @@ static void resumes_bit_for_bit(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
-typedef struct history {
-    size_t n;
-    vpsde_train_report at[1000];
-} history;
-
-static void remember(void *context, const vpsde_train_report *report)
-{
-    history *const h = context;
-    if (h->n < 1000) h->at[h->n++] = *report;
-}
-
 static double mean_loss(const history *h, size_t first, size_t n)
 {
     double sum = 0;
@@ -220,26 +168,6 @@ static void learns_a_mixture(void **state)
     assert_true(mean_loss(&h, 350, 50) < 0.3);
     assert_true(f.model->process.schedule == vpsde_schedule_find("vp-linear"));
     end(&f);
-}
-
-static void warms_up_and_decays(void **state)
-{
-    vpsde_training t;
-    (void)state;
-    vpsde_training_init(&t);
-    t.learning_rate = 0.01;
-    t.warm_up = 100;
-    t.steps = 1100;
-    assert_close(vpsde_train_rate(&t, 1), 1e-4, 1e-18);
-    assert_close(vpsde_train_rate(&t, 50), 5e-3, 1e-17);
-    assert_close(vpsde_train_rate(&t, 100), 0.01, 1e-17);
-    assert_close(vpsde_train_rate(&t, 1100), 0.01, 0);
-    t.decay = VPSDE_DECAY_COSINE;
-    assert_close(vpsde_train_rate(&t, 100), 0.01, 1e-17);
-    assert_close(vpsde_train_rate(&t, 600), 0.005, 1e-12);
-    assert_close(vpsde_train_rate(&t, 1100), 0, 1e-12);
-    t.warm_up = 0;
-    assert_close(vpsde_train_rate(&t, 1), 0.01, 1e-6);
 }
 
 /* After one step m = 0.1 clipped gradient, so |m| / 0.1 is the norm that was used. */
@@ -376,21 +304,17 @@ static void names_what_is_wrong(void **state)
     bad = f.training;
     bad.count = 0;
     assert_fails(vpsde_train(&bad, f.model, f.state), VPSDE_EINVAL, "no data");
-    bad = f.training;
-    bad.decay = VPSDE_DECAY_COSINE;
-    bad.steps = 5;
-    assert_fails(vpsde_train(&bad, f.model, f.state), VPSDE_EINVAL, "warm_up");
     end(&f);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gradient_is_the_slope), cmocka_unit_test(threads_do_not_matter),
-        cmocka_unit_test(resumes_bit_for_bit),   cmocka_unit_test(learns_a_mixture),
-        cmocka_unit_test(warms_up_and_decays),   cmocka_unit_test(clips_the_norm),
-        cmocka_unit_test(first_step_is_adams),   cmocka_unit_test(every_row_once_an_epoch),
-        cmocka_unit_test(trains_on_a_table),     cmocka_unit_test(names_what_is_wrong),
+        cmocka_unit_test(gradient_is_the_slope),   cmocka_unit_test(threads_do_not_matter),
+        cmocka_unit_test(resumes_bit_for_bit),     cmocka_unit_test(learns_a_mixture),
+        cmocka_unit_test(clips_the_norm),          cmocka_unit_test(first_step_is_adams),
+        cmocka_unit_test(every_row_once_an_epoch), cmocka_unit_test(trains_on_a_table),
+        cmocka_unit_test(names_what_is_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

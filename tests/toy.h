@@ -18,10 +18,13 @@ typedef struct toy {
     size_t n_components;
     double weight[TOY_COMPONENTS_MAX], mean[TOY_COMPONENTS_MAX][TOY_DIM_MAX];
     double variance[TOY_COMPONENTS_MAX];
-    double poison;     /* eps is NaN in rows whose |x_0| exceeds this; 0: never */
-    long fail_after;   /* calls until eval fails; 0: never */
-    atomic_long calls; /* of eval */
-    atomic_long odd;   /* calls of another shape than block_rows, while posing as a network */
+    double poison;      /* eps is NaN in rows whose |x_0| exceeds this; 0: never */
+    bool blind_at_data; /* eps is NaN where sigma = 0 */
+    long fail_after;    /* calls until eval fails; 0: never */
+    atomic_long calls;  /* of eval */
+    atomic_long rows;   /* in all calls */
+    atomic_int classes; /* largest class seen, plus 1 */
+    atomic_long odd;    /* calls of another shape than block_rows, while posing as a network */
 } toy;
 
 static inline void toy_row(const toy *m, const vpsde_coef *c, size_t d, const double *x,
@@ -58,12 +61,22 @@ static inline vpsde_status toy_eval(const vpsde_model *model, void *ws, const vp
     if (m->fail_after > 0 && call >= m->fail_after) {
         return vpsde_fail(VPSDE_EIO, "the toy model was told to fail");
     }
-    if (!(model->type->flags & VPSDE_MODEL_ANALYTIC) && e->n != model->block_rows) {
+    atomic_fetch_add(&m->rows, (long)e->n);
+    if (!(model->type->flags & (VPSDE_MODEL_ANALYTIC | VPSDE_MODEL_ANY_ROWS)) &&
+        e->n != model->block_rows) {
         atomic_fetch_add(&m->odd, 1);
+    }
+    for (size_t i = 0; e->classes && i < e->n; i++) {
+        int seen = atomic_load(&m->classes);
+        while (e->classes[i] >= seen &&
+               !atomic_compare_exchange_weak(&m->classes, &seen, e->classes[i] + 1)) {
+        }
     }
     for (size_t i = 0; i < e->n; i++) {
         toy_row(m, &e->coef[i * e->coef_stride], d, e->x + i * d, e->eps + i * d);
-        if (m->poison > 0 && fabs(e->x[i * d]) > m->poison) e->eps[i * d] = (double)NAN;
+        const bool blind = m->blind_at_data && !(e->coef[i * e->coef_stride].sigma > 0);
+        const bool poisoned = m->poison > 0 && fabs(e->x[i * d]) > m->poison;
+        if (blind || poisoned) e->eps[i * d] = (double)NAN;
     }
     return VPSDE_OK;
 }
@@ -128,15 +141,21 @@ static inline void toy_mixture(toy *m, unsigned flags, size_t block_rows)
     toy_init(m, 2, flags, block_rows);
 }
 
-/* vp-linear 0.1 .. 20, t_min 1e-3, starting from p_T itself or N(0, I). */
-static inline vpsde_process *toy_process(vpsde_terminal terminal)
+/* vp-linear 0.1 .. 20, starting from p_T itself or N(0, I). */
+static inline vpsde_process *toy_process_to(vpsde_terminal terminal, double t_min)
 {
     vpsde_process_spec spec;
     vpsde_process *process;
     assert_ok(vpsde_process_spec_init(&spec, "vp-linear"));
     spec.terminal = terminal;
+    spec.t_min = t_min;
     assert_ok(vpsde_process_create(&process, &spec));
     return process;
+}
+
+static inline vpsde_process *toy_process(vpsde_terminal terminal)
+{
+    return toy_process_to(terminal, 1e-3);
 }
 
 static inline vpsde_grid *toy_grid(const vpsde_process *process, const char *name, size_t n_steps,
@@ -146,6 +165,15 @@ static inline vpsde_grid *toy_grid(const vpsde_process *process, const char *nam
     assert_non_null(vpsde_grid_find(name));
     assert_ok(
         vpsde_grid_create(&grid, vpsde_grid_find(name), process, n_steps, NULL, NULL, last_step));
+    return grid;
+}
+
+static inline vpsde_grid *toy_grid_at(const vpsde_process *process, const double *times,
+                                      size_t n_steps, vpsde_last_step last_step)
+{
+    vpsde_grid *grid;
+    assert_ok(vpsde_grid_create(&grid, vpsde_grid_find("user"), process, n_steps, NULL, times,
+                                last_step));
     return grid;
 }
 

@@ -14,16 +14,19 @@ typedef enum vpsde_probe { VPSDE_PROBE_RADEMACHER, VPSDE_PROBE_GAUSSIAN } vpsde_
 /** One likelihood run over rows x (count, d). Zero-initialise, then set; pointers are borrowed.
  *
  *  log p_0(x) = log p_T(x_T) + int div F dphi along dx/dphi = F = (eps - sigma x)/alpha, from the
- *  process' t_min to t_max, one integration a row; error control by the largest scaled component,
- *  log p among them with its own absolute tolerance. */
+ *  process' t_min to t_max, one integration a row. Steps are controlled by the largest scaled
+ *  component: those of x by atol + rtol |x|, and log p by logp_atol alone, however large it is, so
+ *  that its error in nats follows logp_atol in every dimension. Of Hutchinson's probes the mean is
+ *  controlled, not each one; the steps, and with them x(t) to within its tolerance, still depend on
+ *  how many probes there are. */
 typedef struct vpsde_likelihood {
     const char *label; /* group name; NULL: the integrator's name */
     const vpsde_process *process;
     const vpsde_model *model;
-    const vpsde_solver_type *integrator; /* adaptive */
+    const vpsde_solver_type *integrator; /* adaptive, of the probability-flow ODE */
     const double *param;
-    double rtol, atol;
-    double logp_atol; /* nats; 0: atol */
+    double rtol, atol; /* of x */
+    double logp_atol;  /* of log p, nats; 0: atol. Never relative */
     vpsde_trace trace;
     size_t probes; /* Hutchinson: k >= 1 */
     vpsde_probe probe;
@@ -37,7 +40,9 @@ typedef struct vpsde_likelihood {
 } vpsde_likelihood;
 
 /** Runs. Columns: logp, prior_logp, delta_logp (nats), bits_per_dim, trace_stderr (nats; 0 for an
- *  exact trace, NaN for one probe), nfe, jvp, rejected, status. Returns as vpsde_sample. */
+ *  exact trace, NaN for one probe), nfe, jvp, rejected, status. nfe counts the
+ *  evaluations of eps that the ODE asks for, one a right-hand side; jvp the tangents that went with
+ *  them. Returns as vpsde_sample; EINVAL for a t_min below vpsde_model_t_min. */
 VPSDE_API vpsde_status vpsde_likelihood_run(const vpsde_likelihood *run, vpsde_sink *sink);
 
 /** The same into an array: logp (count) nats. */

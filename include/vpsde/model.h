@@ -37,7 +37,8 @@ enum {
     VPSDE_MODEL_LOG_P = 1u << 2,      /* log p_t known */
     VPSDE_MODEL_DRAW = 1u << 3,       /* draws exact samples of p_t */
     VPSDE_MODEL_JVP = 1u << 4,        /* takes tangents */
-    VPSDE_MODEL_TRAINABLE = 1u << 5   /* has parameters, vjp, load and save */
+    VPSDE_MODEL_TRAINABLE = 1u << 5,  /* has parameters, vjp, load and save */
+    VPSDE_MODEL_ANY_ROWS = 1u << 6    /* a row's bits do not depend on how many rows a call has */
 };
 
 struct vpsde_config;      /* core/config.h */
@@ -59,7 +60,8 @@ typedef struct vpsde_model_type {
                                      size_t tangents);
     void (*workspace_destroy)(void *ws);
     vpsde_status (*eval)(const vpsde_model *model, void *ws, const vpsde_eval *e);
-    /** logp[i] = log p_t(x[i,:]), nats. */
+    /** logp[i] = log p_t(x[i,:]), nats. Called once a sample, so it may allocate, unlike eval; it
+     *  may stand on a fiber's small stack, so its scratch belongs on the heap. The same for draw. */
     vpsde_status (*log_p)(const vpsde_model *model, size_t n, const vpsde_coef *c, const double *x,
                           double *logp);
     /** x[i,:] = exact draw of p_t for sample first + i, from the two last nodes (0xFFFFFFFE,
@@ -78,7 +80,8 @@ struct vpsde_model {
     size_t n_parameters;        /* 0 for closed forms */
     size_t block_rows;          /* rows of one network call */
     char sha256[65];            /* of the weights, "" for closed forms */
-    vpsde_process_spec process; /* the process it was trained for; schedule NULL: any */
+    vpsde_process_spec process; /* the process it was trained for; schedule NULL: any, which also
+                                   lifts the bound of vpsde_model_t_min */
     double *process_betas;      /* owned storage behind process.betas, or NULL */
     void *impl;
 };
@@ -109,6 +112,11 @@ VPSDE_API vpsde_status vpsde_model_from_score(vpsde_model **out, size_t dim, vps
 /** Opens a checkpoint (.safetensors). EDATA naming what does not fit. */
 VPSDE_API vpsde_status vpsde_model_open(vpsde_model **out, const char *path);
 VPSDE_API void vpsde_model_destroy(vpsde_model *model);
+
+/** The smallest time the model knows: 1/N of t_max for a network of N DDPM steps, the t_min of its
+ *  training for a continuous schedule, 0 for a model that knows every t. vpsde_sample and
+ *  vpsde_likelihood_run refuse a process whose t_min lies below. ENOMEM. */
+VPSDE_API vpsde_status vpsde_model_t_min(double *t_min, const vpsde_model *model);
 
 VPSDE_API vpsde_status vpsde_model_workspace_create(void **ws, const vpsde_model *model,
                                                     size_t rows, size_t tangents);

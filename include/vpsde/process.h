@@ -31,7 +31,6 @@ typedef struct vpsde_coef {
 } vpsde_coef;
 
 typedef struct vpsde_process vpsde_process;
-typedef struct vpsde_schedule vpsde_schedule;
 
 /** One registered schedule (sde/registry.def). A schedule's own state is made by `init`. */
 typedef struct vpsde_schedule_type {

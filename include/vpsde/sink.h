@@ -5,6 +5,7 @@
 #ifndef VPSDE_SINK_H
 #define VPSDE_SINK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,6 +48,7 @@ typedef struct vpsde_fact {
     const char *name;
     const char *text; /* NULL: `number` counts */
     double number;
+    bool whole; /* a count: stored as int64; any other number as float64 */
 } vpsde_fact;
 
 /** What a computation tells its sink before the first block. All borrowed for the call. */
@@ -71,6 +73,9 @@ typedef struct vpsde_sink {
     vpsde_status (*write)(void *self, size_t first, size_t n, const void *const *data);
     /** Numbers known at the end that belong to provenance (rates, block fill): never results. */
     vpsde_status (*end)(void *self, const vpsde_fact *provenance, size_t n_facts);
+    /** Are all rows first .. first + n - 1 there already, from before an interruption? They need
+     *  not be computed. NULL: never. */
+    bool (*has)(void *self, size_t first, size_t n);
 } vpsde_sink;
 
 /** How long work reports and stops; zero-initialised means neither. */
@@ -78,7 +83,7 @@ typedef struct vpsde_control {
     void *context;
     /** done of total samples; called now and then by one thread at a time. */
     void (*progress)(void *context, size_t done, size_t total);
-    /** Non-zero asks to stop: the call returns ESTOPPED after its current blocks. */
+    /** Non-zero asks to stop: the call returns ESTOPPED soon, without the blocks under way. */
     const volatile int *stop;
 } vpsde_control;
 

@@ -27,8 +27,13 @@ vpsde_status vpsde_linear(size_t out, size_t in, size_t columns, const float *w,
 /* dx (in, columns) = w^T dy */
 vpsde_status vpsde_linear_input_gradient(size_t out, size_t in, size_t columns, const float *w,
                                          const float *dy, float *dx);
-/* dw (out, in) = dy x^T */
+/* dw (out, in) += dy x^T */
 vpsde_status vpsde_linear_weight_gradient(size_t out, size_t in, size_t columns, const float *dy,
                                           const float *x, float *dw);
+
+/* "2.6.3", and the instruction set that its products may use here (ONEDNN_MAX_CPU_ISA lowers
+ * it): "avx2". */
+const char *vpsde_dnnl_version(void);
+const char *vpsde_dnnl_isa(void);
 
 #endif

@@ -1,6 +1,7 @@
 /* exp by 2^n p(r), n = round(x / log 2), |r| <= log(2)/2, p of degree 7 (Cephes expf; Moshier 1989),
- * summed in pairs; silu's relative error is below 2e-7. sin(2 pi r), |r| <= 1/4, by its Taylor series to r^13 (error 7e-10)
- * after removing whole turns in double. */
+ * summed in pairs; over |u| <= 80 silu's relative error is below 2e-7, its slope's absolute error
+ * below 2.5e-7. sin(2 pi r), |r| <= 1/4, by its Taylor series to r^13 (error 7e-10) after removing
+ * whole turns in double. */
 #include "models/layers/pointwise.h"
 
 #include <stdint.h>
@@ -153,7 +154,7 @@ VPSDE_VECTOR void vpsde_row_sums(size_t features, size_t columns, float *sums, c
         for (size_t half = 8; half > 0; half /= 2) {
             for (size_t l = 0; l < half; l++) lane[l] += lane[l + half];
         }
-        sums[f] = lane[0];
+        sums[f] += lane[0];
     }
 }
 

@@ -81,6 +81,13 @@ CASES = [  # name, (verb, configuration, files), exit code, words of the message
     ("adaptive without tolerance", change("solver: ddim, steps: 10", "solver: dopri5"), 3, "rtol"),
     ("zero tolerance", change("solver: ddim, steps: 10", "solver: dopri5, rtol: 0, atol: 0"), 3, "rtol"),
     ("labels twice", change("solver: ddim", "solver: [ddim, ddim]"), 3, "label"),
+    ("labels alike", change("solver: ddim", "solver: [{solver: ddim, label: a-b}, {solver: heun, label: a_b}]"), 3, "label"),
+    ("label with a blank", change("solver: ddim", "solver: [{solver: ddim, label: my run}]"), 3, "label"),
+    ("label with a slash", change("solver: ddim", "solver: [{solver: ddim, label: a/b}]"), 3, "label"),
+    ("stored time past the end", config(GOOD + "log: {times: [2]}\n"), 3, "t = 2"),
+    ("stored time twice", config(GOOD + "log: {times: [0.5, 0.5]}\n"), 3, "twice"),
+    ("unknown field", config(GOOD + "log: {fields: [y]}\n"), 3, "x"),
+    ("range upside down", ("likelihood", DATA.replace("%s", "%s, range: [1, -1]") % "data.npy", {}), 3, "range"),
     ("grid needs t_min", change("beta_max: 20", "beta_max: 20, t_min: 0"), 3, "t_min"),
     ("user grid rises", change("steps: 10", "grid: user, times: [1, 0.1, 0.5]"), 3, "0.5"),
     ("missing data", ("likelihood", DATA % "nowhere.npy", {}), 4, "nowhere.npy"),
@@ -113,6 +120,11 @@ USAGE = [  # arguments, exit code, words
     (["sample", "nowhere.yaml", "-o", "out.h5"], 3, "nowhere.yaml"),
     (["sample", "conf.yaml", "-o", "/nonexistent/out.h5"], 6, "/nonexistent"),
     (["sample", "conf.yaml", "-o", "out.h5", "--set", "sampler.stepz=3"], 3, "steps"),
+    (["sample", "conf.yaml", "-o", "", "--force"], 2, "not the name of a file"),
+    (["sample", "conf.yaml", "-o", ".", "--force"], 7, "is a folder"),
+    (["sample", "conf.yaml", "-o", "/dev/null", "--force"], 7, "not a regular file"),
+    (["sample", "conf.yaml", "-o", "out.h5", "--set", "sampler.count=1000000000000000"], 3, "are free"),
+    (["resume", "out.h5"], 4, "nothing to resume"), (["resume", "conf.yaml"], 4, "conf.yaml"),
 ]
 failures = 0
 

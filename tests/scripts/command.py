@@ -23,7 +23,7 @@ def run(*arguments, code=0):
 
 def helps():
     verbs = [line.split()[0] for line in run("list", "verbs").stdout.splitlines()]
-    assert verbs == ["train", "sample", "likelihood", "check", "info", "list"], verbs
+    assert verbs == ["train", "sample", "likelihood", "resume", "check", "info", "list"], verbs
     for verb in verbs:
         text = run(verb, "--help").stdout
         assert "Usage: vpsde " + verb in text, text
@@ -42,6 +42,24 @@ def check():
     with open("resolved.yaml", "w") as f:
         f.write(resolved)
     assert run("check", "resolved.yaml", "--resolved").stdout == resolved, "resolving is not idempotent"
+
+
+def entries_inherit_key_by_key():
+    with open("list.yaml", "w") as f:
+        f.write("process: {schedule: vp-linear}\n"
+                "model: {kind: gaussian-mixture, weights: [1], means: [[0, 0]], variances: [0.5]}\n"
+                "sampler: {solver: [ddim, {solver: heun, steps: 5}], steps: 10, grid: uniform-t, last_step: tweedie, count: 3}\n")
+    run("sample", "list.yaml", "-o", "list.h5", "-q")
+    with h5py.File("list.h5") as f:
+        assert (f["runs/ddim/nfe"][:] == 11).all() and (f["runs/heun/nfe"][:] == 11).all()
+        assert {f["runs"][k].attrs["grid"] for k in f["runs"]} in ({b"uniform-t"}, {"uniform-t"})
+    assert "ddim" in run("check", "list.h5").stdout, "a run file is a valid configuration"
+    run("sample", "list.yaml", "-o", "adaptive.h5", "-q", "--set", "sampler.solver=dopri5", "--set", "sampler.steps=null",
+        "--set", "sampler.rtol=1e-4", "--set", "sampler.atol=1e-4", "--set", "log.times=[0.25, 0.5]")
+    with h5py.File("adaptive.h5") as f:
+        assert list(f["runs/dopri5/t"][:]) == [0.5, 0.25], list(f["runs/dopri5/t"][:])
+    with open("/dev/full", "w") as full:
+        assert subprocess.run([vpsde, "list", "solvers"], stdout=full, stderr=subprocess.DEVNULL).returncode == 6
 
 
 def sample_and_likelihood():
@@ -103,22 +121,69 @@ def train_and_resume():
     run("sample", "run.yaml", "-o", "x.h5", "--set", "process.schedule=cosine", "--set", "process.override=true")
 
 
+def images():
+    """A network trained on images keeps their shape; run files name what they were made with."""
+    np.save("images.npy", np.random.default_rng(2).integers(0, 256, (60, 4, 6)).astype(np.uint8))
+    with open("images.yaml", "w") as f:
+        f.write(TRAIN.replace("points.npy", "images.npy"))
+    with open("images-run.yaml", "w") as f:
+        f.write("model: {path: images.safetensors}\nsampler: {solver: ddim, steps: 3, count: 5}\n")
+    refused = run("train", "images.yaml", "-o", "images.safetensors", "--set", "model.shape=[1, 4, 5]", code=3).stderr
+    assert "model.shape" in refused and "24" in refused, refused
+    refused = run("train", "images.yaml", "-o", "images.safetensors", "--set", "model.shape=[4, 6]", code=3).stderr
+    assert "[channel, row, column]" in refused, refused
+    run("train", "images.yaml", "-o", "images.safetensors", "--set", "train.warmup=400", "--set", "data.pool=2", "-q")
+    assert "6 = 1 x 2 x 3" in run("info", "images.safetensors").stdout
+    run("sample", "images-run.yaml", "-o", "images-run.h5", "--threads", "2", "-q")
+    with h5py.File("images-run.h5") as f:
+        assert f["runs/ddim/final"].shape == (5, 1, 2, 3)
+        facts = f["provenance"].attrs
+        assert facts["threads"] == 2
+        for name in ("commit", "compiler", "gsl", "sundials", "onednn", "onednn_isa"):
+            assert len(facts[name]) > 0, name
+
+
+def keeps_to_trained_times():
+    """A network of 50 DDPM steps knows t = 0.02 and later."""
+    with open("few.yaml", "w") as f:
+        f.write(TRAIN.replace("ddpm-linear", "ddpm-linear, steps: 50"))
+    run("train", "few.yaml", "-o", "few.safetensors", "-q")
+    with open("known.yaml", "w") as f:
+        f.write("model: {path: few.safetensors}\ndata: {path: points.npy, count: 4}\n"
+                "sampler: {solver: dopri5, rtol: 1.0e-3, atol: 1.0e-3, last_step: euler, count: 3}\n"
+                "log: {times: 3, fields: [x, eps, x0]}\nlikelihood: {integrator: {solver: dopri5}}\n")
+    assert "t_min: 0.02\n" in run("check", "known.yaml", "--resolved").stdout
+    for verb in ("sample", "likelihood"):
+        run(verb, "known.yaml", "-o", verb + ".known.h5")
+        words = run(verb, "known.yaml", "-o", "x.h5", "--force", "--set", "process.t_min=1e-3", code=3).stderr
+        assert "0.001" in words and "0.02" in words and "override" in words, words
+        run(verb, "known.yaml", "-o", "x.h5", "--force", "--set", "process.t_min=1e-3", "--set", "process.override=true")
+    with h5py.File("sample.known.h5") as f:
+        group = f["runs/dopri5"]
+        assert group["t"][-1] == 0 and np.all(group["x"][:, -1] == group["x0"][:, -1])
+        assert np.all(np.isnan(group["eps"][:, -1])) and np.all(np.isfinite(group["eps"][:, :-1]))
+
+
 def stops():
-    process = subprocess.Popen([vpsde, "sample", MIXTURE, "-o", "long.h5", "-q", "--set", "sampler.count=5000000", "--set", "log.times=none"])
+    process = subprocess.Popen([vpsde, "sample", MIXTURE, "-o", "long.h5", "-q", "--set", "sampler.count=5000000", "--set", "log.times=none"], stderr=subprocess.PIPE, text=True)
     time.sleep(1.5)
     process.send_signal(signal.SIGINT)
     begin = time.monotonic()
     assert process.wait(timeout=60) == 130
     assert time.monotonic() - begin < 10, "stopping took too long"
-    with h5py.File("long.h5") as f:
-        assert f.attrs["status"] in (b"interrupted", "interrupted"), f.attrs["status"]
+    assert not os.path.exists("long.h5") and os.path.exists("long.h5.parts/manifest")
+    assert "vpsde resume long.h5" in process.stderr.read()
+    again = run("sample", MIXTURE, "-o", "long.h5", code=7).stderr
+    assert "vpsde resume long.h5" in again and "--force" in again, again
 
 
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
     helps()
     check()
+    entries_inherit_key_by_key()
     sample_and_likelihood()
     train_and_resume()
+    images()
     stops()
 print("the command does what its manual says")

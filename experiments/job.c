@@ -1,0 +1,102 @@
+#include "experiments/job.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* One line a job. */
+static const vpsde_job *const jobs[] = {&vpsde_job_sample, &vpsde_job_likelihood};
+enum { N_JOBS = sizeof(jobs) / sizeof(jobs[0]) };
+
+const vpsde_job *vpsde_job_find(const char *verb)
+{
+    for (size_t i = 0; i < N_JOBS; i++) {
+        if (strcmp(jobs[i]->verb, verb) == 0) return jobs[i];
+    }
+    return NULL;
+}
+
+const char *vpsde_job_names(void)
+{
+    static char text[256];
+    size_t used = 0;
+    for (size_t i = 0; i < N_JOBS && used < sizeof(text); i++) {
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", i ? ", " : "",
+                                 jobs[i]->verb);
+    }
+    return text;
+}
+
+/* Failed samples do not keep a run from being complete. */
+static vpsde_status complete(vpsde_run *run, vpsde_status status)
+{
+    char message[1024];
+    snprintf(message, sizeof(message), "%s", vpsde_last_error());
+    VPSDE_TRY(vpsde_run_finish(run, "complete"));
+    return status == VPSDE_OK ? status : vpsde_fail(status, "%s", message);
+}
+
+static vpsde_status work(const vpsde_job *job, const vpsde_cli *cli, vpsde_setup *s, vpsde_run *run)
+{
+    vpsde_run_stop_on(run, cli->control.stop);
+    VPSDE_TRY(vpsde_setup_build(s));
+    VPSDE_TRY(vpsde_setup_describe(s, run));
+    const vpsde_status status = job->compute(s, cli, run);
+    vpsde_progress_done();
+    return status == VPSDE_OK || status == VPSDE_EPARTIAL ? complete(run, status) : status;
+}
+
+/* Says what is kept, and keeps it: everything once a table was announced, and the start of a run
+ * that was stopped. */
+static vpsde_status put_down(const vpsde_cli *cli, vpsde_run *run, vpsde_status status)
+{
+    const bool done = status == VPSDE_OK || status == VPSDE_EPARTIAL;
+    const bool keep = vpsde_run_begun(run) || status == VPSDE_ESTOPPED;
+    if (!done && status == VPSDE_ESTOPPED) {
+        (void)vpsde_fail(status, "stopped by signal; 'vpsde resume %s' goes on", cli->output);
+    } else if (!done && keep) {
+        char message[1024];
+        snprintf(message, sizeof(message), "%s", vpsde_last_error());
+        (void)vpsde_fail(status, "%s; what was computed is kept: 'vpsde resume %s' goes on",
+                         message, cli->output);
+    }
+    vpsde_run_destroy(run, !done && !keep);
+    return status;
+}
+
+vpsde_status vpsde_job_run(const vpsde_job *job, const vpsde_cli *cli)
+{
+    vpsde_setup s = {0};
+    vpsde_run *run = NULL;
+    vpsde_status status = vpsde_setup_read(&s, cli, job->uses);
+    if (status == VPSDE_OK) {
+        status = vpsde_run_create(&run, cli->output, job->verb, s.resolved, s.seed, cli->force);
+    }
+    if (status == VPSDE_OK) status = put_down(cli, run, work(job, cli, &s, run));
+    vpsde_setup_close(&s);
+    return status;
+}
+
+/* The configuration is resolved, so it says the same to this program or it is another one. */
+static vpsde_status same_configuration(const vpsde_setup *s, const vpsde_cli *cli,
+                                       const vpsde_run *run)
+{
+    if (strcmp(s->resolved, vpsde_run_config(run)) == 0) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EDATA,
+                      "%s: this version of vpsde reads its configuration in another way; resume "
+                      "with the version that began it",
+                      cli->output);
+}
+
+vpsde_status vpsde_job_resume(const vpsde_job *job, const vpsde_cli *cli, vpsde_run *run)
+{
+    vpsde_setup s = {0};
+    vpsde_status status = vpsde_setup_read(&s, cli, job->uses);
+    if (status == VPSDE_OK) status = same_configuration(&s, cli, run);
+    if (status == VPSDE_OK) {
+        status = put_down(cli, run, work(job, cli, &s, run));
+    } else {
+        vpsde_run_destroy(run, 0);
+    }
+    vpsde_setup_close(&s);
+    return status;
+}

@@ -1,0 +1,28 @@
+/* Work that fills a run file and can be taken up again: what sample, likelihood and resume share. */
+#ifndef VPSDE_EXPERIMENTS_JOB_H
+#define VPSDE_EXPERIMENTS_JOB_H
+
+#include "experiments/setup.h"
+
+typedef struct vpsde_job {
+    const char *verb; /* as the run file names it */
+    unsigned uses;    /* VPSDE_USES_* */
+    /* Announces tables and fills them; asks the run's sink what is there already. */
+    vpsde_status (*compute)(const vpsde_setup *s, const vpsde_cli *cli, vpsde_run *run);
+} vpsde_job;
+
+extern const vpsde_job vpsde_job_sample, vpsde_job_likelihood;
+
+/* The job of a verb, or NULL. */
+const vpsde_job *vpsde_job_find(const char *verb);
+/* "sample, likelihood" */
+const char *vpsde_job_names(void);
+
+/* Starts cli->output and finishes it. What was computed is kept for `vpsde resume` when it does not
+ * come to an end. */
+vpsde_status vpsde_job_run(const vpsde_job *job, const vpsde_cli *cli);
+
+/* Finishes `run`, which it frees; cli->input is its configuration. */
+vpsde_status vpsde_job_resume(const vpsde_job *job, const vpsde_cli *cli, vpsde_run *run);
+
+#endif

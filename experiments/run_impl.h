@@ -1,0 +1,48 @@
+/* What run_file.c (the life of a run) and run_sink.c (its tables) share. */
+#ifndef VPSDE_EXPERIMENTS_RUN_IMPL_H
+#define VPSDE_EXPERIMENTS_RUN_IMPL_H
+
+#include <vpsde/run.h>
+
+#include "experiments/run_index.h"
+
+/* Rows first .. end - 1. */
+typedef struct vpsde_span {
+    uint64_t first, end;
+} vpsde_span;
+
+struct vpsde_run {
+    vpsde_sink sink;
+    vpsde_parts *parts;
+    vpsde_run_index *before; /* what a run that was taken up again holds, or NULL */
+    vpsde_manifest manifest;
+    char *path, *config;
+    const volatile int *stop;
+    char **names; /* "/group/dataset" of all announced tables */
+    size_t n_names, n_tables;
+    double bytes; /* of all announced rows */
+    /* the table that is being written; path NULL: none */
+    struct {
+        char *path;
+        size_t first, count, n_columns, number; /* number: in `before` */
+        uint64_t id;
+        vpsde_span *have; /* from before: increasing, apart */
+        size_t n_have;
+        size_t *row_bytes;
+        bool *single; /* one element a row? */
+        struct iovec *pieces;
+    } now;
+};
+
+void vpsde_run_sink_init(vpsde_run *run);
+
+/* Makes the names of the tables in `before` taken. */
+vpsde_status vpsde_run_claim_before(vpsde_run *run);
+
+/* Appends facts, unless the same ones are there from before. */
+vpsde_status vpsde_run_facts(vpsde_run *run, const char *group, const vpsde_fact *facts, size_t n);
+
+/* Frees what the current table holds. */
+void vpsde_run_forget_table(vpsde_run *run);
+
+#endif

@@ -1,0 +1,304 @@
+/* The tables of a run: announcing, rows, and what is there from before an interruption. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "core/sink.h"
+#include "experiments/run_impl.h"
+
+/* Was a fact of that name stored about the group before the run was taken up? */
+static bool facts_are_there(const vpsde_run *run, const char *group, const vpsde_fact *fact)
+{
+    for (size_t i = 0; run->before && i < run->before->n_stored; i++) {
+        const vpsde_stored *stored = &run->before->stored[i];
+        if (vpsde_stored_is_table(stored) || strcmp(stored->table.path, group) != 0) continue;
+        for (size_t f = 0; f < stored->table.n_facts; f++) {
+            if (strcmp(stored->table.facts[f].name, fact->name) == 0) return true;
+        }
+    }
+    return false;
+}
+
+vpsde_status vpsde_run_facts(vpsde_run *run, const char *group, const vpsde_fact *facts, size_t n)
+{
+    struct iovec piece;
+    if (n > 0 && facts_are_there(run, group, &facts[0])) return VPSDE_OK;
+    VPSDE_TRY(vpsde_facts_encode(&piece.iov_base, &piece.iov_len, group, facts, n));
+    const vpsde_status status =
+        vpsde_parts_append(run->parts, &(vpsde_record){.kind = VPSDE_RECORD_FACTS}, &piece, 1);
+    free(piece.iov_base);
+    return status;
+}
+
+void vpsde_run_forget_table(vpsde_run *run)
+{
+    free(run->now.path);
+    free(run->now.have);
+    free(run->now.row_bytes);
+    free(run->now.single);
+    free(run->now.pieces);
+    memset(&run->now, 0, sizeof(run->now));
+}
+
+/* A group may hold several tables as long as their columns and axes differ. */
+static vpsde_status claim_name(vpsde_run *run, const char *group, const char *name)
+{
+    char *path;
+    VPSDE_TRY(vpsde_format(&path, "%s/%s", group, name));
+    for (size_t i = 0; i < run->n_names; i++) {
+        if (strcmp(run->names[i], path) == 0) {
+            free(path);
+            return vpsde_fail(VPSDE_EINVAL, "%s: %s/%s was announced before; labels must differ",
+                              run->path, group, name);
+        }
+    }
+    char **longer = reallocarray(run->names, run->n_names + 1, sizeof(*longer));
+    if (!longer) {
+        free(path);
+        return vpsde_fail(VPSDE_ENOMEM, "cannot allocate %zu names", run->n_names + 1);
+    }
+    run->names = longer;
+    run->names[run->n_names++] = path;
+    return VPSDE_OK;
+}
+
+static vpsde_status claim_names(vpsde_run *run, const vpsde_table *table)
+{
+    const char *row = table->row_axis ? table->row_axis : "sample";
+    VPSDE_TRY(claim_name(run, table->path, row));
+    for (size_t a = 0; a < table->n_axes; a++) {
+        const vpsde_axis *axis = &table->axes[a];
+        if (strcmp(axis->name, row) != 0) VPSDE_TRY(claim_name(run, table->path, axis->name));
+        for (size_t i = 0; i < axis->n_coordinates; i++) {
+            VPSDE_TRY(claim_name(run, table->path, axis->coordinates[i].name));
+        }
+    }
+    for (size_t c = 0; c < table->n_columns; c++) {
+        VPSDE_TRY(claim_name(run, table->path, table->columns[c].name));
+    }
+    return VPSDE_OK;
+}
+
+vpsde_status vpsde_run_claim_before(vpsde_run *run)
+{
+    for (size_t i = 0; i < run->before->n_stored; i++) {
+        const vpsde_stored *stored = &run->before->stored[i];
+        if (!vpsde_stored_is_table(stored)) continue;
+        VPSDE_TRY(claim_names(run, &stored->table));
+        run->n_tables++;
+    }
+    return VPSDE_OK;
+}
+
+static double table_bytes(const vpsde_table *table)
+{
+    double row = sizeof(int64_t); /* the row axis */
+    for (size_t c = 0; c < table->n_columns; c++) {
+        const vpsde_column *column = &table->columns[c];
+        row += (double)column->width * (double)vpsde_dtype_size(column->type);
+    }
+    return row * (double)table->count;
+}
+
+/* What of table `number` is there from before, as spans that do not touch. */
+static vpsde_status remember_rows(vpsde_run *run, size_t number)
+{
+    size_t n;
+    const vpsde_rows *rows = vpsde_run_index_rows(run->before, number, &n);
+    run->now.number = number;
+    VPSDE_TRY(vpsde_alloc(&run->now.have, n, sizeof(*run->now.have)));
+    for (size_t i = 0; i < n; i++) {
+        vpsde_span *last = run->now.have + run->now.n_have;
+        const uint64_t end = rows[i].first + rows[i].n;
+        if (run->now.n_have > 0 && last[-1].end == rows[i].first) {
+            last[-1].end = end;
+        } else {
+            *last = (vpsde_span){rows[i].first, end};
+            run->now.n_have++;
+        }
+    }
+    return VPSDE_OK;
+}
+
+static vpsde_status remember_table(vpsde_run *run, const vpsde_table *table, uint64_t id)
+{
+    VPSDE_TRY(vpsde_strdup(&run->now.path, table->path));
+    VPSDE_TRY(vpsde_alloc(&run->now.row_bytes, table->n_columns, sizeof(size_t)));
+    VPSDE_TRY(vpsde_alloc(&run->now.single, table->n_columns, sizeof(bool)));
+    VPSDE_TRY(vpsde_alloc(&run->now.pieces, table->n_columns, sizeof(struct iovec)));
+    run->now.id = id;
+    run->now.first = table->first;
+    run->now.count = table->count;
+    run->now.n_columns = table->n_columns;
+    for (size_t c = 0; c < table->n_columns; c++) {
+        run->now.single[c] = table->columns[c].width == 1;
+        run->now.row_bytes[c] = table->columns[c].width * vpsde_dtype_size(table->columns[c].type);
+    }
+    return VPSDE_OK;
+}
+
+/* A table nobody announced before. */
+static vpsde_status announce(vpsde_run *run, const vpsde_table *table, const struct iovec *piece)
+{
+    VPSDE_TRY(vpsde_run_expect(run, table_bytes(table)));
+    const vpsde_status status = claim_names(run, table);
+    if (status != VPSDE_OK && run->before) {
+        return vpsde_fail(VPSDE_EDATA,
+                          "%s: table %s is not the one this run began with; it was begun by "
+                          "another version of vpsde, or an input has changed",
+                          run->path, table->path);
+    }
+    VPSDE_TRY(status);
+    VPSDE_TRY(
+        vpsde_parts_append(run->parts, &(vpsde_record){.kind = VPSDE_RECORD_TABLE}, piece, 1));
+    VPSDE_TRY(vpsde_parts_seal(run->parts));
+    run->n_tables++;
+    run->bytes += table_bytes(table);
+    return VPSDE_OK;
+}
+
+/* `table` as it will be stored. */
+static vpsde_status begin_table(vpsde_run *run, const vpsde_table *table, const struct iovec *piece)
+{
+    const uint64_t id = vpsde_record_id(piece->iov_base, piece->iov_len);
+    size_t number;
+    vpsde_stored *before = run->before ? vpsde_run_index_table(run->before, id, &number) : NULL;
+    const bool again = before && !before->announced;
+    VPSDE_TRY(remember_table(run, table, id));
+    if (!again) return announce(run, table, piece);
+    VPSDE_TRY(remember_rows(run, number));
+    before->announced = true;
+    return VPSDE_OK;
+}
+
+/* The names as they will be stored ('-' made '_') come from the encoded copy. */
+static vpsde_status run_begin(void *self, const vpsde_table *table)
+{
+    vpsde_run *run = self;
+    struct iovec piece;
+    vpsde_stored stored;
+    if (run->now.path) {
+        return vpsde_fail(VPSDE_EINTERNAL, "table %s: %s has not ended yet", table->path,
+                          run->now.path);
+    }
+    VPSDE_TRY(vpsde_table_check(table));
+    VPSDE_TRY(vpsde_table_encode(&piece.iov_base, &piece.iov_len, table));
+    vpsde_status status = vpsde_table_decode(&stored, piece.iov_base, piece.iov_len);
+    if (status == VPSDE_OK) status = begin_table(run, &stored.table, &piece);
+    vpsde_stored_free(&stored);
+    free(piece.iov_base);
+    if (status != VPSDE_OK) vpsde_run_forget_table(run);
+    return status;
+}
+
+/* The first span that ends after row `at`; the end of the list when there is none. */
+static const vpsde_span *span_after(const vpsde_run *run, uint64_t at)
+{
+    size_t low = 0, high = run->now.n_have;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (run->now.have[middle].end > at)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return run->now.have + low;
+}
+
+static bool run_has(void *self, size_t first, size_t n)
+{
+    const vpsde_run *run = self;
+    const vpsde_span *span = span_after(run, first);
+    return span < run->now.have + run->now.n_have && span->first <= first &&
+           span->end >= (uint64_t)first + n;
+}
+
+/* Rows first + skip .. first + skip + n - 1 of a block that starts at `first`. */
+static vpsde_status append_rows(vpsde_run *run, size_t first, size_t skip, size_t n,
+                                const void *const *data)
+{
+    for (size_t c = 0; c < run->now.n_columns; c++) {
+        const char *from = (const char *)data[c] + skip * run->now.row_bytes[c];
+        memcpy(&run->now.pieces[c].iov_base, &from, sizeof(void *));
+        run->now.pieces[c].iov_len = n * run->now.row_bytes[c];
+    }
+    const vpsde_record record = {
+        .kind = VPSDE_RECORD_ROWS, .table = run->now.id, .first = first + skip, .n = n};
+    return vpsde_parts_append(run->parts, &record, run->now.pieces, run->now.n_columns);
+}
+
+/* Rows from before stay as they are: a block may have been cut otherwise. */
+static vpsde_status run_rows(void *self, size_t first, size_t n, const void *const *data)
+{
+    vpsde_run *run = self;
+    if (!run->now.path) return vpsde_fail(VPSDE_EINTERNAL, "rows before a table was announced");
+    if (first < run->now.first || n > run->now.count ||
+        first - run->now.first > run->now.count - n) {
+        return vpsde_fail(VPSDE_EINTERNAL, "table %s: rows %zu to %zu are outside %zu to %zu",
+                          run->now.path, first, first + n, run->now.first,
+                          run->now.first + run->now.count);
+    }
+    const vpsde_span *span = span_after(run, first), *spans = run->now.have + run->now.n_have;
+    for (uint64_t at = first, end = (uint64_t)first + n; at < end;) {
+        const uint64_t from = span < spans && span->first < end ? span->first : end;
+        if (at < from) VPSDE_TRY(append_rows(run, first, at - first, from - at, data));
+        at = from < end ? span++->end : end;
+    }
+    return VPSDE_OK;
+}
+
+/* "/runs/ddim" -> "/provenance/runs_ddim" */
+static vpsde_status run_end(void *self, const vpsde_fact *provenance, size_t n_facts)
+{
+    vpsde_run *run = self;
+    char *group;
+    if (!run->now.path) return vpsde_fail(VPSDE_EINTERNAL, "no table to end");
+    VPSDE_TRY(vpsde_format(&group, "/provenance/%s", run->now.path + 1));
+    for (char *c = group + strlen("/provenance/"); *c; c++) {
+        if (*c == '/') *c = '_';
+    }
+    const vpsde_status status = vpsde_run_facts(run, group, provenance, n_facts);
+    free(group);
+    vpsde_run_forget_table(run);
+    return status;
+}
+
+void vpsde_run_sink_init(vpsde_run *run)
+{
+    run->sink = (vpsde_sink){
+        .self = run, .begin = run_begin, .write = run_rows, .end = run_end, .has = run_has};
+}
+
+/* Values of the narrow columns of one stored block, each in memory of its own type. */
+static vpsde_status load_narrow(void **data, vpsde_run *run, const vpsde_rows *rows)
+{
+    vpsde_place place = rows->place;
+    for (size_t c = 0; c < run->now.n_columns; c++) {
+        const size_t bytes = (size_t)rows->n * run->now.row_bytes[c];
+        if (run->now.single[c]) {
+            VPSDE_TRY(vpsde_alloc(&data[c], bytes, 1));
+            VPSDE_TRY(vpsde_parts_read(run->parts, place, data[c], bytes));
+        }
+        place.offset += bytes;
+    }
+    return VPSDE_OK;
+}
+
+vpsde_status vpsde_run_each_stored(vpsde_run *run, vpsde_rows_fn fn, void *context)
+{
+    size_t n = 0;
+    const vpsde_rows *rows = NULL;
+    if (run->now.n_have > 0) rows = vpsde_run_index_rows(run->before, run->now.number, &n);
+    for (size_t i = 0; i < n; i++) {
+        void **data;
+        VPSDE_TRY(vpsde_alloc(&data, run->now.n_columns, sizeof(*data)));
+        const vpsde_status status = load_narrow(data, run, &rows[i]);
+        if (status == VPSDE_OK) {
+            fn(context, (size_t)rows[i].first, (size_t)rows[i].n, (const void *const *)data);
+        }
+        for (size_t c = 0; c < run->now.n_columns; c++) free(data[c]);
+        free(data);
+        VPSDE_TRY(status);
+    }
+    return VPSDE_OK;
+}

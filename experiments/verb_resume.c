@@ -1,0 +1,74 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/mem.h"
+#include "experiments/job.h"
+
+/* Nothing is unfinished: that is fine beside a complete file. */
+static vpsde_status look_at_file(const vpsde_cli *cli)
+{
+    char *status_text;
+    if (access(cli->input, F_OK) != 0) {
+        return vpsde_fail(VPSDE_EDATA,
+                          "%s: there is nothing to resume: neither the file nor %s.parts holds a "
+                          "run",
+                          cli->input, cli->input);
+    }
+    VPSDE_TRY(vpsde_run_read_text(&status_text, cli->input, "/", "status"));
+    const bool complete = strcmp(status_text, "complete") == 0;
+    free(status_text);
+    if (!complete) {
+        return vpsde_fail(VPSDE_EDATA,
+                          "%s: there is nothing to resume: the file is not complete, but its "
+                          "parts are gone",
+                          cli->input);
+    }
+    if (!cli->quiet) printf("%s: is complete; there is nothing to resume\n", cli->input);
+    return VPSDE_OK;
+}
+
+static vpsde_status go_on(const vpsde_cli *cli, vpsde_run *run)
+{
+    char *config;
+    const vpsde_job *job = vpsde_job_find(vpsde_run_verb(run));
+    vpsde_status status = VPSDE_OK;
+    if (!job) {
+        status = vpsde_fail(VPSDE_EDATA, "%s: is a run of '%s'; resume takes %s", cli->input,
+                            vpsde_run_verb(run), vpsde_job_names());
+    }
+    if (status == VPSDE_OK) status = vpsde_format(&config, "%s.parts/config.yaml", cli->input);
+    if (status != VPSDE_OK) {
+        vpsde_run_destroy(run, 0);
+        return status;
+    }
+    vpsde_cli with = *cli;
+    with.output = cli->input;
+    with.input = config;
+    status = vpsde_job_resume(job, &with, run);
+    free(config);
+    return status;
+}
+
+static vpsde_status run(const vpsde_cli *cli)
+{
+    vpsde_run *unfinished;
+    VPSDE_TRY(vpsde_run_reopen(&unfinished, cli->input));
+    return unfinished ? go_on(cli, unfinished) : look_at_file(cli);
+}
+
+const vpsde_verb vpsde_verb_resume = {
+    .name = "resume",
+    .input = "RUN.h5",
+    .summary = "Finishes a run of sample or likelihood that was stopped or killed.",
+    .doc = "Takes configuration and finished samples from RUN.h5.parts, computes what is missing "
+           "and ends with the same bits as an uninterrupted run, whatever --threads says. The "
+           "inputs must be the files the run began with. Example:\n\n"
+           "  vpsde sample experiments/mixture.yaml -o run.h5     (Ctrl-C)\n"
+           "  vpsde resume run.h5\n\n"
+           "Exit code 4: there is nothing to resume, or an input has changed; 5: finished, but "
+           "some samples failed.",
+    .options = VPSDE_CLI_THREADS,
+    .run = run,
+};

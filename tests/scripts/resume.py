@@ -1,0 +1,140 @@
+"""resume.py VPSDE: runs that are killed or stopped anywhere end, resumed, with the bits of one that was not."""
+import glob, os, random, shutil, signal, subprocess, sys, tempfile, time
+
+import h5py
+import numpy as np
+
+vpsde = os.path.abspath(sys.argv[1])
+CONFIG = """\
+seed: 7
+process: {schedule: vp-linear, beta_min: 0.1, beta_max: 20}
+model: {kind: gaussian-mixture, weights: [0.3, 0.7], means: [[-2, 0], [2, 1]], variances: [0.05, 0.1]}
+sampler:
+  count: 6000
+  init: start.npy
+  solver:
+    - {solver: ddim, steps: 50}
+    - {solver: pc-langevin, steps: 100}
+    - {solver: dopri5, rtol: 1.0e-5, atol: 1.0e-5}
+    - {solver: cvode-adams, rtol: 1.0e-5, atol: 1.0e-5}
+data: {path: points.npy}
+likelihood: {integrator: {solver: dopri5, rtol: 1.0e-7, atol: 1.0e-7}}
+"""
+ROUNDS = 8
+wait = random.Random(20)
+
+
+def run(*arguments, code=0):
+    result = subprocess.run([vpsde, *arguments], capture_output=True, text=True, timeout=600)
+    assert result.returncode == code, (arguments, result.returncode, result.stdout, result.stderr)
+    return result.stdout + result.stderr
+
+
+def same(a, b):
+    out = subprocess.run(["h5diff", "--exclude-path=/provenance", a, b], capture_output=True, text=True)
+    assert out.returncode == 0, (a, b, out.stdout, out.stderr)
+    with h5py.File(a) as f, h5py.File(b) as g:  # h5diff does not look at the groups' attributes
+        f.visititems(lambda name, node: equal_attributes(name, node, g[name]))
+        assert dict(f.attrs) == dict(g.attrs)
+
+
+def equal_attributes(name, a, b):
+    for key in a.attrs if not name.startswith("provenance") else ():
+        if key not in ("DIMENSION_LIST", "REFERENCE_LIST"):
+            assert a.attrs.get_id(key).dtype == b.attrs.get_id(key).dtype, (name, key)
+            assert np.array_equal(a.attrs[key], b.attrs[key]), (name, key)
+
+
+def interrupt(arguments, how, seconds):
+    """Starts the command and ends it after so many seconds; True when it was still at work."""
+    process = subprocess.Popen([vpsde, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    time.sleep(seconds)
+    process.send_signal(how)
+    message = process.communicate(timeout=60)[1]
+    assert process.returncode in (0, -how, 128 + how), (process.returncode, message)  # -SIGTERM: not up yet
+    if process.returncode == 143:
+        assert "stopped by signal" in message and "vpsde resume" in message, message
+    return process.returncode != 0
+
+
+def rounds(verb, whole, seconds):
+    """Interrupted once, twice, three times ...; the last one may finish."""
+    again = 0
+    for how in (signal.SIGKILL, signal.SIGTERM):
+        for i in range(ROUNDS):
+            start = [verb, "conf.yaml", "-o", "cut.h5", "-q", "--threads", "2"]
+            if not interrupt(start, how, wait.uniform(0.02, 0.9 * seconds)):
+                assert not os.path.exists("cut.h5.parts")
+            elif not os.path.exists("cut.h5.parts/manifest"):  # killed before there was anything
+                assert not os.path.exists("cut.h5")
+                run(*start)
+            else:
+                assert not os.path.exists("cut.h5"), "an unfinished file was published"
+                for _ in range(i % 3):  # a resumed one is interrupted too
+                    again += interrupt(["resume", "cut.h5", "-q"], how, wait.uniform(0.02, 0.4 * seconds))
+                run("resume", "cut.h5", "-q", "--threads", str(1 + i % 3))
+            same(whole, "cut.h5")
+            assert not glob.glob("cut.h5.*"), glob.glob("cut.h5*")
+            assert "nothing to resume" in run("resume", "cut.h5")
+            os.remove("cut.h5")
+    return again
+
+
+def timed(verb, whole):
+    begin = time.monotonic()
+    run(verb, "conf.yaml", "-o", whole, "-q")
+    return time.monotonic() - begin
+
+
+def put_down(verb="sample"):
+    """A run that has begun and is not finished."""
+    process = subprocess.Popen([vpsde, verb, "conf.yaml", "-o", "cut.h5", "-q", "--threads", "1"])
+    while not glob.glob("cut.h5.parts/part-*"):
+        time.sleep(0.002)
+    return process
+
+
+def refusals():
+    process = put_down()
+    assert "being written by pid %d" % process.pid in run("resume", "cut.h5", code=7)
+    assert "being written" in run("sample", "conf.yaml", "-o", "cut.h5", "--force", code=7)
+    process.kill()
+    process.wait()
+    assert "vpsde resume" in run("sample", "conf.yaml", "-o", "cut.h5", code=7)
+    shutil.copy("start.npy", "kept.npy")
+    np.save("start.npy", np.load("kept.npy") + 1)
+    message = run("resume", "cut.h5", code=4)
+    assert "start.npy" in message and "changed" in message, message
+    os.remove("start.npy")
+    assert "start.npy" in run("resume", "cut.h5", code=4)
+    shutil.move("kept.npy", "start.npy")
+    run("resume", "cut.h5", "-q")
+    same("sample.h5", "cut.h5")
+    assert "nothing to resume" in run("resume", "nowhere.h5", code=4)
+    assert "cut.h5: is complete" in run("resume", "cut.h5")
+
+
+def force_keeps_the_old_file():
+    """With --force an earlier file stays until the new one is there."""
+    before = open("cut.h5", "rb").read()
+    process = subprocess.Popen([vpsde, "likelihood", "conf.yaml", "-o", "cut.h5", "--force", "-q", "--threads", "1"])
+    while not glob.glob("cut.h5.parts/part-*") and process.poll() is None:
+        time.sleep(0.002)
+    process.kill()
+    killed = process.wait() != 0
+    assert not killed or open("cut.h5", "rb").read() == before
+    run("resume", "cut.h5", "-q")
+    same("likelihood.h5", "cut.h5")
+
+
+with tempfile.TemporaryDirectory() as folder:
+    os.chdir(folder)
+    rng = np.random.default_rng(1)
+    np.save("start.npy", rng.normal(size=(6000, 2)))
+    np.save("points.npy", rng.normal(size=(6000, 2)))
+    with open("conf.yaml", "w") as f:
+        f.write(CONFIG)
+    again = sum(rounds(verb, verb + ".h5", timed(verb, verb + ".h5")) for verb in ("sample", "likelihood"))
+    refusals()
+    force_keeps_the_old_file()
+print(f"{4 * ROUNDS} interrupted runs, {again} of them again while they were resumed: the same bits")
