@@ -20,12 +20,14 @@ bool vpsde_parse_real(double *out, const char *text)
 
 void vpsde_format_real(char *out, size_t size, double value, int min_digits)
 {
+    char text[32] = "";
     const locale_t c = c_locale();
     const locale_t before = c ? uselocale(c) : (locale_t)0;
     for (int digits = min_digits; digits <= 17; digits++) {
-        (void)snprintf(out, size, "%.*g", digits, value);
-        if (strtod(out, NULL) == value) break;
+        (void)snprintf(text, sizeof(text), "%.*g", digits, value);
+        if (strtod(text, NULL) == value) break;
     }
     if (before) uselocale(before);
     if (c) freelocale(c);
+    (void)snprintf(out, size, "%s", text);
 }

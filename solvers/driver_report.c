@@ -271,8 +271,7 @@ vpsde_status vpsde_report_write(vpsde_report *report, vpsde_rows *rows, uint64_t
     if (status == VPSDE_OK) {
         tally(report, rows, first, n);
         if (control->progress) {
-            control->progress(control->context, report->done + report->skipped,
-                              report->run->count);
+            control->progress(control->context, report->done + report->skipped, report->run->count);
         }
     }
     vpsde_lock_leave(report->lock);

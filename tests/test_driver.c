@@ -254,7 +254,10 @@ static vpsde_status step_marks(vpsde_step *s)
 
 static vpsde_status step_borrows(vpsde_step *s)
 {
-    return vpsde_step_as(s, vpsde_solver_find("ancestral"), 1);
+    if (s->n_scratch > 0) s->w[0][0] = 7;
+    VPSDE_TRY(vpsde_step_as(s, vpsde_solver_find("ancestral"), 1));
+    if (s->w[0][0] == 7) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EINTERNAL, "the inner step used the outer one's buffer");
 }
 
 static vpsde_status step_borrows_pc(vpsde_step *s)

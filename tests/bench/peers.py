@@ -2,7 +2,7 @@
 
 DDIM, 10 steps, 65,536 and 4,096 points, the same weights; PyTorch eager and traced (torch.jit), whole and
 in batches of 4,096, as installed and with an allocator that keeps its memory. Unset OPENBLAS_CORETYPE first.
-Not a test: nothing here passes or fails.
+Then CVODE on the same network: how full its blocks are. Not a test: nothing here passes or fails.
 """
 import json, os, statistics, subprocess, sys, tempfile
 
@@ -82,11 +82,26 @@ def call(arguments, env=()):
     return subprocess.run(arguments, check=True, capture_output=True, text=True, env=full).stdout
 
 
-def here(vpsde, count, threads):
-    call([vpsde, "sample", "run.yaml", "-o", "ours.h5", "--force", "-q", "--threads", str(threads),
-          "--set", f"sampler.count={count}", "--set", "log.times=none"])
+def provenance(name):
     with h5py.File("ours.h5") as f:
-        return next(float(v) for group in f["provenance"].values() for k, v in group.attrs.items() if k == "wall_seconds")
+        return next(float(v) for group in f["provenance"].values() for k, v in group.attrs.items() if k == name)
+
+
+def here(vpsde, count, threads, *more):
+    call([vpsde, "sample", "run.yaml", "-o", "ours.h5", "--force", "-q", "--threads", str(threads),
+          "--set", f"sampler.count={count}", "--set", "log.times=none", *more])
+    return provenance("wall_seconds")
+
+
+def continuous_batching(vpsde):
+    adaptive = ["--set", "sampler.solver=cvode-adams", "--set", "sampler.steps=null", "--set", "sampler.rtol=1e-5", "--set", "sampler.atol=1e-5"]
+    one, two = [], []
+    for _ in range(3):
+        one.append(here(vpsde, 8192, 1, *adaptive))
+        two.append(here(vpsde, 8192, 2, *adaptive))
+    rate, fill = provenance("nfe_per_second"), provenance("block_fill")
+    print(f"cvode-adams, 8,192 points: blocks {100 * fill:.1f} % full, {rate:.3g} evaluations/s, "
+          f"two threads {statistics.median(one) / statistics.median(two):.2f}x one")
 
 
 def main():
@@ -104,6 +119,7 @@ def main():
             f.write(WORKER)
         call([vpsde, "train", "train.yaml", "-o", "net.safetensors", "-q"])
         call([vpsde, "sample", "run.yaml", "-o", "reference.h5", "-q"])
+        continuous_batching(vpsde)
         for count in (65536, 4096):
             ours, plain, tuned, one = [], [], [], []
             for _ in range(rounds):

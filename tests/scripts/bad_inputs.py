@@ -123,7 +123,7 @@ USAGE = [  # arguments, exit code, words
     (["sample", "conf.yaml", "-o", "", "--force"], 2, "not the name of a file"),
     (["sample", "conf.yaml", "-o", ".", "--force"], 7, "is a folder"),
     (["sample", "conf.yaml", "-o", "/dev/null", "--force"], 7, "not a regular file"),
-    (["sample", "conf.yaml", "-o", "out.h5", "--set", "sampler.count=1000000000000000"], 3, "are free"),
+    (["sample", "conf.yaml", "-o", "out.h5", "--set", "sampler.count=100000000000000"], 3, "are free"),
     (["resume", "out.h5"], 4, "nothing to resume"), (["resume", "conf.yaml"], 4, "conf.yaml"),
 ]
 failures = 0

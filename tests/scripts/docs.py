@@ -13,9 +13,11 @@ SHORT = {
 }
 blocks = []
 for page in [source + "/README.md", *sorted(glob.glob(source + "/docs/*.md"))]:
-    for kind, body in re.findall(r"^```(sh|python)\n(.*?)^```", open(page).read(), re.M | re.S):
+    text = open(page).read()
+    for kind, body in re.findall(r"^```(sh|python)\n(.*?)^```", text, re.M | re.S):
         blocks.append((os.path.relpath(page, source), kind, body))
-    for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", open(page).read()):
+    prose = re.sub(r"^```.*?^```|`[^`\n]*`", "", text, flags=re.M | re.S)
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", prose):
         target = os.path.normpath(os.path.join(os.path.dirname(page), link))
         assert os.path.exists(target), f"{page}: {link} is not there"
 assert len(blocks) >= 5, "no commands found"
