@@ -303,7 +303,7 @@ const vpsde_model_type vpsde_model_gaussian_mixture = {
     .source = "closed form: convolution of Gaussians",
     .doc = "Sum of Gaussians with exact score, divergence, density and samples at every time.",
     .flags = VPSDE_MODEL_ANALYTIC | VPSDE_MODEL_DIVERGENCE | VPSDE_MODEL_LOG_P | VPSDE_MODEL_DRAW |
-             VPSDE_MODEL_JVP,
+             VPSDE_MODEL_JVP | VPSDE_MODEL_ANY_ROWS,
     .configure = configure,
     .destroy = destroy,
     .workspace_create = workspace_create,

@@ -45,6 +45,12 @@ static vpsde_status check_solver(const vpsde_sampling *run)
         return vpsde_fail(VPSDE_EINVAL, "%s needs finite rtol > 0 and atol > 0, got %g and %g",
                           solver->name, run->rtol, run->atol);
     }
+    if (run->log.n_times == SIZE_MAX) {
+        return vpsde_fail(VPSDE_EINVAL,
+                          "log.times: all is for fixed-step solvers; %s chooses its own steps; "
+                          "expected a number, none or a list",
+                          solver->name);
+    }
     return VPSDE_OK;
 }
 

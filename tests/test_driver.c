@@ -320,6 +320,9 @@ static void what_a_solver_can_do_decides_how_it_runs(void **state)
     vpsde_grid *grid = toy_grid(process, "uniform-lambda", STEPS, VPSDE_LAST_STOP);
     vpsde_sampling run = run_of(process, &m, "gsl-rkf45", grid);
     assert_int_equal(vpsde_solver_nfe(run.solver, NULL, grid), 0);
+    vpsde_sampling all = run;
+    all.log = whole_log(VPSDE_LOG_X);
+    assert_fails(vpsde_sample_array(&all, b), VPSDE_EINVAL, "gsl-rkf45 chooses its own steps");
     static const double bad[] = {0, -1, INFINITY, NAN};
     for (size_t q = 0; q < sizeof(bad) / sizeof(bad[0]); q++) {
         vpsde_sampling wrong = run;

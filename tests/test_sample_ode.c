@@ -170,7 +170,7 @@ static void logging_changes_no_bit(void **state)
         catcher silent, logged;
         vpsde_sampling run = make_run(&w, names[m], 1e-5);
         assert_ok(run_all(&run, &silent));
-        run.log.n_times = SIZE_MAX;
+        run.log.n_times = TIMES;
         run.log.fields = VPSDE_LOG_X | VPSDE_LOG_EPS | VPSDE_LOG_X0 | VPSDE_LOG_NOISE;
         assert_ok(run_all(&run, &logged));
         assert_memory_equal(silent.final, logged.final, sizeof(silent.final));
