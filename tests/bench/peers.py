@@ -1,6 +1,6 @@
 """peers.py VPSDE [ROUNDS]: the same MLP sampled here and in PyTorch, interleaved, as ratios of one run.
 
-DDIM, 10 steps, 65,536 and 4,096 points, the same weights; PyTorch eager and traced (torch.jit), whole and
+DDIM, 4 steps, 65,536 and 4,096 points, the same weights; PyTorch eager and traced (torch.jit), whole and
 in batches of 4,096, as installed and with an allocator that keeps its memory. Unset OPENBLAS_CORETYPE first.
 Then CVODE on the same network: how full its blocks are. Not a test: nothing here passes or fails.
 """
@@ -9,7 +9,7 @@ import json, os, statistics, subprocess, sys, tempfile
 import h5py
 import numpy as np
 
-STEPS, HIDDEN, LAYERS = 10, 128, 3
+STEPS, HIDDEN, LAYERS = 4, 128, 3
 TUNED = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "2147483647", "MALLOC_TOP_PAD_": "536870912"}
 WORKER = r"""
 import json, math, sys, time
