@@ -64,6 +64,20 @@ static vpsde_status shape_override(char **override, const vpsde_data *data)
                         shape[rank - 2], shape[rank - 1]);
 }
 
+static vpsde_status check_trainable(vpsde_config *model)
+{
+    const char *kind;
+    if (vpsde_config_has(model, "path")) {
+        return vpsde_config_fail(model, "path",
+                                 "train makes a new network; expected kind: mlp "
+                                 "instead of a path");
+    }
+    VPSDE_TRY(vpsde_config_text(&kind, model, "kind", NULL));
+    const vpsde_model_type *type = vpsde_model_type_find(kind);
+    if (!type || (type->flags & VPSDE_MODEL_TRAINABLE)) return VPSDE_OK; /* unknown: said later */
+    return vpsde_config_fail(model, "kind", "%s has nothing to train; expected mlp", kind);
+}
+
 /* A network to be trained has the dimension and shape of its data unless the configuration says
  * another: "model.dim=196" and, of images, their shape; NULL where it is said. */
 static vpsde_status dimension_of_data(char *override[DERIVED_MAX], const vpsde_cli *cli)
@@ -72,6 +86,7 @@ static vpsde_status dimension_of_data(char *override[DERIVED_MAX], const vpsde_c
     vpsde_config *model;
     vpsde_status status = open_config(&s, cli);
     if (status == VPSDE_OK) status = vpsde_config_section(&model, s.config, "model");
+    if (status == VPSDE_OK) status = check_trainable(model);
     if (status == VPSDE_OK && !vpsde_config_has(model, "dim")) {
         status = vpsde_setup_read_data(&s);
         if (status == VPSDE_OK) status = vpsde_setup_build_data(&s);
@@ -129,7 +144,7 @@ vpsde_status vpsde_setup_read(vpsde_setup *s, const vpsde_cli *cli, unsigned use
 {
     s->uses = uses;
     s->threads = cli->threads;
-    s->model_path = s->data.path = s->sampler.init_path = "";
+    s->model_path = s->data.path = s->sampler.init_path = s->betas_path = "";
     VPSDE_TRY(uses & VPSDE_USES_TRAIN ? open_for_training(s, cli) : open_config(s, cli));
     return read_sections(s);
 }
@@ -211,6 +226,9 @@ vpsde_status vpsde_setup_describe(const vpsde_setup *s, vpsde_run *run)
 {
     VPSDE_TRY(model_facts(s, run));
     VPSDE_TRY(build_facts(s, run));
+    if (*s->betas_path) {
+        VPSDE_TRY(vpsde_run_input(run, "betas", s->betas_path, s->betas_sha256));
+    }
     if (*s->model_path) VPSDE_TRY(vpsde_run_input(run, "model", s->model_path, s->model->sha256));
     if (s->data.data) {
         VPSDE_TRY(vpsde_run_input(run, "data", s->data.path, vpsde_data_sha256(s->data.data)));

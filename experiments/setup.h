@@ -82,6 +82,8 @@ typedef struct vpsde_setup {
     const char *model_path; /* "" for a model that the configuration describes */
     vpsde_model *model;
     vpsde_process *process;
+    const char *betas_path; /* "" unless process.betas is a file */
+    char betas_sha256[65];
     vpsde_data_setup data;
     vpsde_sampler_setup sampler;
     vpsde_likelihood_setup likelihood;

@@ -11,6 +11,7 @@ enum { BETAS_RANK_MAX = 1 };
 
 /* What a process section may take from a checkpoint. */
 typedef struct reading {
+    vpsde_setup *setup;
     vpsde_config *section;
     const vpsde_process_spec *trained; /* NULL without a checkpoint */
     bool override;
@@ -59,6 +60,10 @@ static vpsde_status read_betas(vpsde_process_spec *spec, reading *r)
         if (status == VPSDE_OK) status = vpsde_alloc(&r->betas, spec->n_betas, sizeof(double));
         if (status == VPSDE_OK) {
             status = vpsde_data_read(data, r->betas, 0, spec->n_betas, 1, 0);
+        }
+        if (status == VPSDE_OK) {
+            r->setup->betas_path = path;
+            memcpy(r->setup->betas_sha256, vpsde_data_sha256(data), sizeof(r->setup->betas_sha256));
         }
         vpsde_data_close(data);
         spec->betas = r->betas;
@@ -145,7 +150,8 @@ static vpsde_status read_spec(vpsde_process_spec *spec, vpsde_setup *s, reading 
 
 static vpsde_status read_process(vpsde_setup *s)
 {
-    reading r = {.trained = s->model && s->model->process.schedule ? &s->model->process : NULL};
+    reading r = {.setup = s,
+                 .trained = s->model && s->model->process.schedule ? &s->model->process : NULL};
     vpsde_process_spec spec = {0};
     VPSDE_TRY(vpsde_config_section(&r.section, s->config, "process"));
     if (r.trained) {

@@ -311,7 +311,7 @@ static vpsde_status run_steps(trainer *r)
                               (unsigned long long)r->state->step);
         }
         VPSDE_TRY(run_step(r));
-        if (t->control.progress) t->control.progress(t->control.context, r->state->step, last);
+        if (t->control.progress) t->control.progress(t->control.context, r->state->step, t->steps);
     }
     return VPSDE_OK;
 }

@@ -90,6 +90,9 @@ CASES = [  # name, (verb, configuration, files), exit code, words of the message
     ("range upside down", ("likelihood", DATA.replace("%s", "%s, range: [1, -1]") % "data.npy", {}), 3, "range"),
     ("grid needs t_min", change("beta_max: 20", "beta_max: 20, t_min: 0"), 3, "t_min"),
     ("user grid rises", change("steps: 10", "grid: user, times: [1, 0.1, 0.5]"), 3, "0.5"),
+    ("train a mixture", ("train", GOOD + "train: {steps: 1}\ndata: {path: data.npy}\n", {"data.npy": npy((2, 2), bytes(32))}), 3, "nothing to train"),
+    ("train a checkpoint", ("train", "process: {schedule: vp-linear}\nmodel: {path: a.safetensors}\ntrain: {steps: 1}\ndata: {path: data.npy}\n", {}), 3, "model.path"),
+    ("train without steps", ("train", "process: {schedule: vp-linear}\nmodel: {kind: mlp}\ntrain: {batch: 1}\ndata: {path: data.npy}\n", {"data.npy": npy((2, 2), bytes(32))}), 3, "steps"),
     ("missing data", ("likelihood", DATA % "nowhere.npy", {}), 4, "nowhere.npy"),
     ("data of another dimension", data(npy((2, 3), bytes(48))), 4, "3"),
     ("data with nan", data(npy((1, 2), nan + nan)), 4, "row 0"),
@@ -158,7 +161,8 @@ for name, (verb, text, files), code, words in CASES:
         for file, payload in files.items():
             with open(os.path.join(folder, file), "wb") as f:
                 f.write(payload)
-        check(name, run([verb, "conf.yaml", "-o", "out.h5"], folder), code, words, folder, files)
+        output = "out.safetensors" if verb == "train" else "out.h5"
+        check(name, run([verb, "conf.yaml", "-o", output], folder), code, words, folder, files)
 for arguments, code, words in USAGE:
     with tempfile.TemporaryDirectory() as folder:
         with open(os.path.join(folder, "conf.yaml"), "w") as f:

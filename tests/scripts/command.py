@@ -62,6 +62,20 @@ def entries_inherit_key_by_key():
         assert subprocess.run([vpsde, "list", "solvers"], stdout=full, stderr=subprocess.DEVNULL).returncode == 6
 
 
+def betas_from_a_file():
+    np.save("betas.npy", np.linspace(1e-4, 0.02, 1000))
+    np.save("normal.npy", np.zeros((2, 1)))
+    with open("betas.yaml", "w") as f:
+        f.write("process: {schedule: table, betas: betas.npy}\n"
+                "model: {kind: gaussian-mixture, weights: [1], means: [[1]], variances: [0.5]}\n"
+                "sampler: {solver: [ancestral], steps: 20, count: 3}\n")
+    run("sample", "betas.yaml", "-o", "betas.h5", "-q")
+    run("sample", "betas.yaml", "-o", "linear.h5", "-q", "--set", "process.schedule=ddpm-linear", "--set", "process.betas=null")
+    with h5py.File("betas.h5") as a, h5py.File("linear.h5") as b:
+        assert a["inputs"].attrs["betas"].decode().endswith("/betas.npy") and len(a["inputs"].attrs["betas_sha256"]) == 64
+        assert np.abs(a["runs/ancestral/final"][:] - b["runs/ancestral/final"][:]).max() < 1e-12
+
+
 def sample_and_likelihood():
     out = run("sample", MIXTURE, "-o", "run.h5", "--set", "sampler.count=100").stdout
     assert "euler_maruyama" in out and "nfe/sample" in out, out
@@ -182,6 +196,7 @@ with tempfile.TemporaryDirectory() as folder:
     helps()
     check()
     entries_inherit_key_by_key()
+    betas_from_a_file()
     sample_and_likelihood()
     train_and_resume()
     images()
