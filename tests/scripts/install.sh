@@ -28,5 +28,5 @@ for line in open(sys.argv[1]):
     assert abs(logp - truth) < 1e-3, (line, truth)  # x is printed with four digits
 PY
 h5dump -d /runs/ddim/final -s 0,0 -c 2,2 own_score.h5 >/dev/null
-"$folder/root$(dirname "$(dirname "$(dirname "$(echo "$prefix" | sed "s|$folder/root||")")")")/bin/vpsde" --version | grep -q '^vpsde [0-9]'
+"$(find "$folder/root" -path '*/bin/vpsde')" --version | grep -q '^vpsde [0-9]'
 man -l "$(find "$folder/root" -name vpsde.1)" | grep -q 'likelihood'
