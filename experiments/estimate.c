@@ -2,13 +2,13 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "core/parallel.h"
 #include "experiments/summary.h"
 
-enum { PILOT_SAMPLES = 16, LEDGER_BYTES = 8 * 6 };
+enum { PILOT_SAMPLES = 16, PILOT_ROWS = 2, LEDGER_BYTES = 8 * 6 };
 
 static vpsde_status ignore_begin(void *self, const vpsde_table *table)
 {
@@ -34,13 +34,6 @@ static vpsde_status ignore_end(void *self, const vpsde_fact *provenance, size_t 
     return VPSDE_OK;
 }
 
-static double cpu_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Seconds of one row's evaluation with k tangents, on one thread: full blocks, repeated for about
  * 50 ms. */
 typedef struct timing {
@@ -58,14 +51,14 @@ static vpsde_status time_calls(timing *t, size_t rows, void *ws, double *x, doub
     size_t calls = 0;
     vpsde_normals(x, 0, VPSDE_NOISE_TEST, 0, rows, 0, m->dim);
     for (size_t e = 0; e < values * t->k; e++) dx[e] = 1;
-    const double start = cpu_s();
+    const double start = vpsde_clock_s();
     do {
         const vpsde_eval e = {
             .n = rows, .k = t->k, .coef = &c, .x = x, .dx = dx, .eps = eps, .deps = deps};
         VPSDE_TRY(vpsde_model_eval(m, ws, &e));
         calls++;
-    } while (cpu_s() - start < 0.05);
-    t->seconds = (cpu_s() - start) / (double)(calls * rows);
+    } while (vpsde_clock_s() - start < 0.05);
+    t->seconds = (vpsde_clock_s() - start) / (double)(calls * rows);
     return VPSDE_OK;
 }
 
@@ -161,24 +154,10 @@ vpsde_status vpsde_estimate_likelihood(vpsde_estimate *out, const vpsde_setup *s
     vpsde_sink nothing = {.begin = ignore_begin, .write = ignore_write, .end = ignore_end};
     vpsde_sink sink = vpsde_summary_sink(&summary, &nothing);
     VPSDE_TRY(vpsde_setup_rows(&x, &offset, s, s->likelihood.dequantization));
-    const vpsde_likelihood pilot = {
-        .process = s->process,
-        .model = s->model,
-        .integrator = l->integrator,
-        .param = l->param,
-        .rtol = l->rtol,
-        .atol = l->atol,
-        .logp_atol = l->logp_atol,
-        .trace = l->trace,
-        .probes = l->probes,
-        .probe = l->probe,
-        .seed = s->seed,
-        .x = x,
-        .first = s->data.first,
-        .count = s->data.count < 2 ? s->data.count : 2,
-        .n_threads = cli->threads,
-    };
-    vpsde_status status = vpsde_likelihood_run(&pilot, &sink);
+    vpsde_likelihood pilot = vpsde_setup_likelihood(s, cli, x, offset);
+    if (pilot.count > PILOT_ROWS) pilot.count = PILOT_ROWS;
+    pilot.control.progress = NULL;
+    const vpsde_status status = vpsde_likelihood_run(&pilot, &sink);
     free(x);
     if (status != VPSDE_OK && status != VPSDE_EPARTIAL) return status;
     VPSDE_TRY(seconds_per_row(&seconds, s, k));

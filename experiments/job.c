@@ -26,6 +26,24 @@ const char *vpsde_job_names(void)
     return text;
 }
 
+vpsde_sink vpsde_job_sink(vpsde_summary *summary, vpsde_run *run)
+{
+    const vpsde_sink sink = vpsde_summary_sink(summary, vpsde_run_sink(run));
+    summary->run = run;
+    return sink;
+}
+
+static bool is_done(vpsde_status status) { return status == VPSDE_OK || status == VPSDE_EPARTIAL; }
+
+vpsde_status vpsde_job_tell(const vpsde_summary *summary, const vpsde_cli *cli, vpsde_status status,
+                            bool heading)
+{
+    status = vpsde_summary_status(summary, status);
+    vpsde_progress_done();
+    if (is_done(status) && !cli->quiet) vpsde_summary_print(summary, heading);
+    return status;
+}
+
 /* Failed samples do not keep a run from being complete. */
 static vpsde_status complete(vpsde_run *run, vpsde_status status)
 {
@@ -42,14 +60,14 @@ static vpsde_status work(const vpsde_job *job, const vpsde_cli *cli, vpsde_setup
     VPSDE_TRY(vpsde_setup_describe(s, run));
     const vpsde_status status = job->compute(s, cli, run);
     vpsde_progress_done();
-    return status == VPSDE_OK || status == VPSDE_EPARTIAL ? complete(run, status) : status;
+    return is_done(status) ? complete(run, status) : status;
 }
 
 /* Says what is kept, and keeps it: everything once a table was announced, and the start of a run
  * that was stopped. */
 static vpsde_status put_down(const vpsde_cli *cli, vpsde_run *run, vpsde_status status)
 {
-    const bool done = status == VPSDE_OK || status == VPSDE_EPARTIAL;
+    const bool done = is_done(status);
     const bool keep = vpsde_run_begun(run) || status == VPSDE_ESTOPPED;
     if (!done && status == VPSDE_ESTOPPED) {
         (void)vpsde_fail(status, "stopped by signal; 'vpsde resume %s' goes on", cli->output);

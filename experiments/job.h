@@ -3,6 +3,7 @@
 #define VPSDE_EXPERIMENTS_JOB_H
 
 #include "experiments/setup.h"
+#include "experiments/summary.h"
 
 typedef struct vpsde_job {
     const char *verb; /* as the run file names it */
@@ -12,6 +13,12 @@ typedef struct vpsde_job {
 } vpsde_job;
 
 extern const vpsde_job vpsde_job_sample, vpsde_job_likelihood;
+
+/* Before and after each table that `compute` fills: where its rows go, counted on the way; and its
+ * line on the terminal. `status` as vpsde_summary_status returns it. */
+vpsde_sink vpsde_job_sink(vpsde_summary *summary, vpsde_run *run);
+vpsde_status vpsde_job_tell(const vpsde_summary *summary, const vpsde_cli *cli, vpsde_status status,
+                            bool heading);
 
 /* The job of a verb, or NULL. */
 const vpsde_job *vpsde_job_find(const char *verb);

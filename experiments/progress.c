@@ -1,9 +1,9 @@
 /* Progress on a terminal, and the flag that signals set. */
 #include <signal.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "experiments/cli.h"
 
 static volatile int stop_flag;
@@ -16,13 +16,6 @@ static struct {
     bool shown;
 } line;
 
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void on_signal(int signal)
 {
     if (stop_flag) _exit(128 + signal); /* the second one does not wait */
@@ -32,7 +25,7 @@ static void on_signal(int signal)
 
 static void show(void *context, size_t done, size_t total)
 {
-    const double now = now_s();
+    const double now = vpsde_clock_s();
     (void)context;
     if (done < line.first_done || line.start_s == 0) {
         line.start_s = now;

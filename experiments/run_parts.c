@@ -5,15 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/sha256.h"
 #include "experiments/run_folder.h"
 
-enum { SEAL_BYTES = 16 << 20, SEAL_NS = 1000000000, OPEN_PARTS = 32, NAME_SIZE = 48 };
+enum { SEAL_BYTES = 16 << 20, SEAL_S = 1, OPEN_PARTS = 32, NAME_SIZE = 48 };
 
 static const unsigned rank = 0; /* one writer a run */
 
@@ -29,20 +29,13 @@ struct vpsde_parts {
     unsigned char *buffer; /* a header, then the records not sealed yet */
     size_t used, capacity, n_sealed;
     double sealed_bytes;
-    int64_t sealed_at; /* monotonic ns */
+    double sealed_at; /* on vpsde_clock_s */
     vpsde_status failed;
     struct {
         size_t part;
         int fd; /* 0: free */
     } open[OPEN_PARTS];
 };
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * SEAL_NS + t.tv_nsec;
-}
 
 static void part_name(char name[NAME_SIZE], size_t part)
 {
@@ -76,7 +69,7 @@ vpsde_status vpsde_parts_create(vpsde_parts **out, const char *path, const char 
         return status;
     }
     parts->used = sizeof(part_header);
-    parts->sealed_at = now_ns();
+    parts->sealed_at = vpsde_clock_s();
     *out = parts;
     return VPSDE_OK;
 }
@@ -131,7 +124,7 @@ vpsde_status vpsde_parts_open(vpsde_parts **out, const char *path)
     }
     count_sealed(parts);
     parts->used = sizeof(part_header);
-    parts->sealed_at = now_ns();
+    parts->sealed_at = vpsde_clock_s();
     *out = parts;
     return VPSDE_OK;
 }
@@ -172,7 +165,7 @@ vpsde_status vpsde_parts_append(vpsde_parts *parts, const vpsde_record *record,
     }
     memset(to, 0, padded - stored.bytes);
     parts->used += sizeof(stored) + padded;
-    if (parts->used < SEAL_BYTES && now_ns() - parts->sealed_at < SEAL_NS) return VPSDE_OK;
+    if (parts->used < SEAL_BYTES && vpsde_clock_s() - parts->sealed_at < SEAL_S) return VPSDE_OK;
     return vpsde_parts_seal(parts);
 }
 
@@ -191,7 +184,7 @@ vpsde_status vpsde_parts_seal(vpsde_parts *parts)
     parts->n_sealed++;
     parts->sealed_bytes += (double)parts->used;
     parts->used = sizeof(header);
-    parts->sealed_at = now_ns();
+    parts->sealed_at = vpsde_clock_s();
     return VPSDE_OK;
 }
 

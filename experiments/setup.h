@@ -107,6 +107,9 @@ vpsde_status vpsde_setup_describe(const vpsde_setup *s, vpsde_run *run);
 
 /* One sampler entry as a run of the library; threads and control from the command line. */
 vpsde_sampling vpsde_setup_sampling(const vpsde_setup *s, size_t entry, const vpsde_cli *cli);
+/* The section `likelihood` as such a run, of what vpsde_setup_rows made of the data. */
+vpsde_likelihood vpsde_setup_likelihood(const vpsde_setup *s, const vpsde_cli *cli, const double *x,
+                                        double bits_offset);
 
 /* setup_process.c, setup_data.c, setup_sampler.c, setup_likelihood.c: one section each */
 vpsde_status vpsde_setup_read_model(vpsde_setup *s);

@@ -47,6 +47,32 @@ vpsde_status vpsde_setup_read_likelihood(vpsde_setup *s)
     return VPSDE_OK;
 }
 
+vpsde_likelihood vpsde_setup_likelihood(const vpsde_setup *s, const vpsde_cli *cli, const double *x,
+                                        double bits_offset)
+{
+    const vpsde_likelihood_setup *l = &s->likelihood;
+    return (vpsde_likelihood){
+        .label = l->label,
+        .process = s->process,
+        .model = s->model,
+        .integrator = l->integrator,
+        .param = l->param,
+        .rtol = l->rtol,
+        .atol = l->atol,
+        .logp_atol = l->logp_atol,
+        .trace = l->trace,
+        .probes = l->probes,
+        .probe = l->probe,
+        .seed = s->seed,
+        .x = x,
+        .first = s->data.first,
+        .count = s->data.count,
+        .bits_offset = bits_offset,
+        .n_threads = cli->threads,
+        .control = cli->control,
+    };
+}
+
 vpsde_status vpsde_setup_read_train(vpsde_setup *s)
 {
     vpsde_train_setup *t = &s->train;

@@ -3,14 +3,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+#include "core/clock.h"
 
 static struct vpsde_watched watch(const vpsde_table *table, const char *name)
 {
@@ -77,7 +71,7 @@ static vpsde_status begin(void *self, const vpsde_table *table)
     s->bits = watch(table, "bits_per_dim");
     s->trace_stderr = watch(table, "trace_stderr");
     s->has_logp = s->logp.column >= 0;
-    s->start_s = now_s();
+    s->start_s = vpsde_clock_s();
     VPSDE_TRY(s->next->begin(s->next->self, table));
     if (!s->run) return VPSDE_OK;
     VPSDE_TRY(vpsde_run_each_stored(s->run, count_rows, s));
@@ -95,7 +89,7 @@ static vpsde_status forward(void *self, size_t first, size_t n, const void *cons
 static vpsde_status end(void *self, const vpsde_fact *provenance, size_t n_facts)
 {
     vpsde_summary *s = self;
-    s->wall_s = now_s() - s->start_s;
+    s->wall_s = vpsde_clock_s() - s->start_s;
     return s->next->end(s->next->self, provenance, n_facts);
 }
 

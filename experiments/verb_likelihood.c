@@ -1,48 +1,17 @@
 #include <stdlib.h>
 
 #include "experiments/job.h"
-#include "experiments/summary.h"
-
-static vpsde_likelihood describe(const vpsde_setup *s, const vpsde_cli *cli, const double *x,
-                                 double bits_offset)
-{
-    const vpsde_likelihood_setup *l = &s->likelihood;
-    return (vpsde_likelihood){
-        .label = l->label,
-        .process = s->process,
-        .model = s->model,
-        .integrator = l->integrator,
-        .param = l->param,
-        .rtol = l->rtol,
-        .atol = l->atol,
-        .logp_atol = l->logp_atol,
-        .trace = l->trace,
-        .probes = l->probes,
-        .probe = l->probe,
-        .seed = s->seed,
-        .x = x,
-        .first = s->data.first,
-        .count = s->data.count,
-        .bits_offset = bits_offset,
-        .n_threads = cli->threads,
-        .control = cli->control,
-    };
-}
 
 static vpsde_status compute(const vpsde_setup *s, const vpsde_cli *cli, vpsde_run *run)
 {
     double *x, bits_offset;
     vpsde_summary summary;
-    vpsde_sink sink = vpsde_summary_sink(&summary, vpsde_run_sink(run));
+    vpsde_sink sink = vpsde_job_sink(&summary, run);
     VPSDE_TRY(vpsde_setup_rows(&x, &bits_offset, s, s->likelihood.dequantization));
-    const vpsde_likelihood likelihood = describe(s, cli, x, bits_offset);
-    summary.run = run;
+    const vpsde_likelihood likelihood = vpsde_setup_likelihood(s, cli, x, bits_offset);
     const vpsde_status status =
-        vpsde_summary_status(&summary, vpsde_likelihood_run(&likelihood, &sink));
+        vpsde_job_tell(&summary, cli, vpsde_likelihood_run(&likelihood, &sink), true);
     free(x);
-    vpsde_progress_done();
-    const bool done = status == VPSDE_OK || status == VPSDE_EPARTIAL;
-    if (done && !cli->quiet) vpsde_summary_print(&summary, true);
     return status;
 }
 

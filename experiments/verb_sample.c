@@ -2,7 +2,6 @@
 
 #include "experiments/estimate.h"
 #include "experiments/job.h"
-#include "experiments/summary.h"
 
 /* All tables together must fit, not only the first. */
 static vpsde_status check_space(const vpsde_setup *s, const vpsde_run *run)
@@ -22,13 +21,11 @@ static vpsde_status compute(const vpsde_setup *s, const vpsde_cli *cli, vpsde_ru
     for (size_t i = 0; i < s->sampler.n_entries; i++) {
         const vpsde_sampling sampling = vpsde_setup_sampling(s, i, cli);
         vpsde_summary summary;
-        vpsde_sink sink = vpsde_summary_sink(&summary, vpsde_run_sink(run));
-        summary.run = run;
-        const vpsde_status status = vpsde_summary_status(&summary, vpsde_sample(&sampling, &sink));
+        vpsde_sink sink = vpsde_job_sink(&summary, run);
+        const vpsde_status status =
+            vpsde_job_tell(&summary, cli, vpsde_sample(&sampling, &sink), i == 0);
         if (status != VPSDE_OK && status != VPSDE_EPARTIAL) return status;
         if (status == VPSDE_EPARTIAL) worst = status;
-        vpsde_progress_done();
-        if (!cli->quiet) vpsde_summary_print(&summary, i == 0);
     }
     return worst;
 }

@@ -65,7 +65,7 @@ static bool take_block(batch *b, uint64_t *first, size_t *n)
         const uint64_t end = begin + job->rows;
         *first = begin > job->first ? begin : job->first;
         *n = (size_t)((end < last ? end : last) - *first);
-        if (!job->has_block || !job->has_block(job->context, *first, *n)) return true;
+        if (!vpsde_delivery_has(job->delivery, *first, *n)) return true;
     }
     return false;
 }

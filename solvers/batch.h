@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "core/parallel.h"
+#include "solvers/delivery.h"
 #include "solvers/ode.h"
 
 struct vpsde_batch;
@@ -48,12 +49,11 @@ typedef struct vpsde_batch_job {
     bool fibers;               /* batch the calls; else one row at a time */
     size_t lane_doubles;       /* size of lane->own */
     const void *context;
+    vpsde_delivery *delivery; /* knows the rows that are there from before an interruption */
     /* Staging of one block, delivered when its last sample is done, and used again. */
     vpsde_status (*open_block)(const void *context, void **block);
     vpsde_status (*deliver)(const void *context, void *block, uint64_t first, size_t n);
     void (*close_block)(void *block);
-    /* Are these rows there from before an interruption? NULL: never. */
-    bool (*has_block)(const void *context, uint64_t first, size_t n);
     /* From start state to staged result. Not OK ends the run; a failed sample is staged as such. */
     vpsde_status (*sample)(vpsde_lane *lane);
     /* Rows that were wanted and rows that were called, over all workers. */

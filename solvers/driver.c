@@ -163,7 +163,7 @@ static vpsde_status worker_create(worker *w, const shared *all)
     w->run = all;
     VPSDE_TRY(vpsde_chain_create(&w->chain, all->run, all->run->solver, all->report->param,
                                  all->table, vpsde_noise_of_step));
-    VPSDE_TRY(vpsde_rows_create(&w->rows, all->report, all->rows));
+    VPSDE_TRY(vpsde_rows_create(&w->rows, all->report));
     if (all->report->fields & VPSDE_LOG_NOISE) {
         VPSDE_TRY(vpsde_alloc(&w->drawn, state, sizeof(double)));
         w->chain->block.drawn = w->drawn;
@@ -184,7 +184,8 @@ static vpsde_status work(void *context, vpsde_queue *queue)
         const uint64_t end = begin + all->rows, run_end = run->first + run->count;
         const uint64_t first = begin > run->first ? begin : run->first;
         const size_t count = (size_t)((end < run_end ? end : run_end) - first);
-        if (!vpsde_report_has(all->report, first, count)) status = run_block(&w, first, count);
+        if (vpsde_delivery_has(&all->report->delivery, first, count)) continue;
+        status = run_block(&w, first, count);
     }
     vpsde_chain_destroy(w.chain);
     vpsde_rows_destroy(w.rows);

@@ -9,7 +9,7 @@
 
 #include <vpsde/solver.h>
 
-#include "core/parallel.h"
+#include "solvers/delivery.h"
 
 /* ---- blocks: the world of one step -------------------------------------------------------- */
 
@@ -45,6 +45,13 @@ void vpsde_noise_of_step(const vpsde_block *block, size_t k, vpsde_purpose purpo
 /* Rows of one block: the model's block_rows, or 256 for closed forms and models that do not say. */
 size_t vpsde_block_rows(const vpsde_model *model);
 
+/* Rows of the largest block of a run of `count` rows. */
+static inline size_t vpsde_staging_rows(const vpsde_model *model, size_t count)
+{
+    const size_t rows = vpsde_block_rows(model);
+    return rows < count ? rows : count;
+}
+
 /* Flags the real rows of v (n, d) that are not finite in block->status. */
 void vpsde_block_flag(vpsde_block *block, size_t n, size_t d, const double *v);
 
@@ -79,11 +86,13 @@ vpsde_status vpsde_pilot_score_square(vpsde_pilot *pilot, const vpsde_solver_typ
 
 enum { VPSDE_N_FIELDS = 4 }; /* x, eps, x0, noise: bit f of vpsde_log_field is field f */
 
-typedef enum vpsde_row_status {
-    VPSDE_ROW_OK,
-    VPSDE_ROW_NON_FINITE,
-    VPSDE_ROW_INTEGRATION_FAILED
-} vpsde_row_status;
+/* What every run checks, sampling or not. `param` (VPSDE_PARAM_MAX) <- the solver's defaults and,
+ * over them, what was given (NULL: nothing); EINVAL names the solver. */
+vpsde_status vpsde_run_params(double *param, const vpsde_solver_type *solver, const double *given);
+/* EINVAL unless the noise address holds rows first .. first + count - 1 and the model knows their
+ * classes (count, or NULL); `what` names one row. */
+vpsde_status vpsde_run_check_rows(const char *what, const vpsde_model *model, size_t first,
+                                  size_t count, const int32_t *classes);
 
 /* What a run announces and tallies. Made by vpsde_report_begin, which also checks the run. */
 typedef struct vpsde_report {
@@ -96,12 +105,7 @@ typedef struct vpsde_report {
                                       stochastic form (weak_order 0, not STOCHASTIC) has no noise */
     /* private */
     struct vpsde_report_parts *parts;
-    vpsde_sink *sink;
-    vpsde_lock *lock;
-    double started;
-    size_t done, skipped, n_non_finite, n_failed;
-    uint64_t first_bad;
-    double nfe; /* rows evaluated, all kinds */
+    vpsde_delivery delivery;
 } vpsde_report;
 
 /* Checks the run (EINVAL), chooses the stored nodes, fills in parameters. Nothing is announced. */
@@ -110,12 +114,12 @@ vpsde_status vpsde_report_create(vpsde_report **out, const vpsde_sampling *run);
  * sink may be NULL: numbers go nowhere. */
 vpsde_status vpsde_report_begin(vpsde_report *report, vpsde_sink *sink, const vpsde_fact *extra,
                                 size_t n_extra);
-/* Calls sink->end with rates when status is OK, and returns what vpsde_sample returns: status
- * itself, or EPARTIAL with "3 of 500 samples became non-finite (first: sample 17)". */
+/* As vpsde_delivery_end. */
 vpsde_status vpsde_report_end(vpsde_report *report, vpsde_status status);
 void vpsde_report_destroy(vpsde_report *report); /* NULL is fine */
 
-/* A worker's staging rows: finished samples on their way to the sink. Allocated once. */
+/* A worker's staging rows: finished samples on their way to the sink. Allocated once, for a block
+ * or, where that is less, the whole run. */
 typedef struct vpsde_rows {
     size_t capacity;
     double *final; /* (capacity, d) */
@@ -124,7 +128,7 @@ typedef struct vpsde_rows {
     void *field[VPSDE_N_FIELDS]; /* (capacity, n_stored, d) of log.dtype, NULL when not stored */
 } vpsde_rows;
 
-vpsde_status vpsde_rows_create(vpsde_rows **out, const vpsde_report *report, size_t capacity);
+vpsde_status vpsde_rows_create(vpsde_rows **out, const vpsde_report *report);
 void vpsde_rows_destroy(vpsde_rows *rows); /* NULL is fine */
 
 /* Stores v (d) as row i's value of `field` (0: x, 1: eps, 2: x0, 3: noise) at stored node
@@ -135,9 +139,6 @@ void vpsde_rows_store(vpsde_rows *rows, const vpsde_report *report, size_t field
 /* Hands rows 0 .. n - 1 on as samples first .. first + n - 1 (global), one caller at a time; rows
  * whose status is not OK get a NaN final state. Reports progress. */
 vpsde_status vpsde_report_write(vpsde_report *report, vpsde_rows *rows, uint64_t first, size_t n);
-
-/* Has the sink these rows from before an interruption? Then they count as done. */
-bool vpsde_report_has(vpsde_report *report, uint64_t first, size_t n);
 
 /* Start states x (n, d) of samples first .. first + n - 1 (global, inside the run): the run's init
  * rows, exact draws of p_T where the process' terminal is exact, else prior normals. */

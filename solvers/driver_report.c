@@ -3,22 +3,32 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/mem.h"
-#include "core/sink.h"
 #include "models/trained.h"
 #include "solvers/driver_table.h"
-
-static double wall_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
+#include "solvers/ode.h"
 
 /* The noise address holds 48 bits of a sample's index. */
 static const uint64_t SAMPLE_END = (uint64_t)1 << 48;
+
+vpsde_status vpsde_run_check_rows(const char *what, const vpsde_model *model, size_t first,
+                                  size_t count, const int32_t *classes)
+{
+    if (count == 0 || first >= SAMPLE_END || count > SAMPLE_END - first) {
+        return vpsde_fail(VPSDE_EINVAL,
+                          "count: must be 1 or more and end below sample 2^48, got %zu from %zu",
+                          count, first);
+    }
+    for (size_t i = 0; classes && i < count; i++) {
+        if (classes[i] < -1 || classes[i] >= (int64_t)model->n_classes) {
+            return vpsde_fail(VPSDE_EINVAL,
+                              "class of %s %zu: must be -1 (none) or below %zu, got %d", what,
+                              first + i, model->n_classes, classes[i]);
+        }
+    }
+    return VPSDE_OK;
+}
 
 bool vpsde_sampling_from_t_max(const vpsde_sampling *run)
 {
@@ -40,11 +50,7 @@ static vpsde_status check_solver(const vpsde_sampling *run)
         return vpsde_fail(VPSDE_EINVAL, "steps: must be below 2^30, got %zu", run->grid->n_steps);
     }
     if (!solver->integrate) return VPSDE_OK;
-    const bool finite = isfinite(run->rtol) && isfinite(run->atol);
-    if (!finite || !(run->rtol > 0 && run->atol > 0)) {
-        return vpsde_fail(VPSDE_EINVAL, "%s needs finite rtol > 0 and atol > 0, got %g and %g",
-                          solver->name, run->rtol, run->atol);
-    }
+    VPSDE_TRY(vpsde_ode_check_tolerances(solver, run->rtol, run->atol));
     if (run->log.n_times == SIZE_MAX) {
         return vpsde_fail(VPSDE_EINVAL,
                           "log.times: all is for fixed-step solvers; %s chooses its own steps; "
@@ -75,11 +81,7 @@ static vpsde_status check_run(const vpsde_sampling *run)
                           : !run->model ? "model"
                                         : "solver");
     }
-    if (run->count == 0 || run->first >= SAMPLE_END || run->count > SAMPLE_END - run->first) {
-        return vpsde_fail(VPSDE_EINVAL,
-                          "count: must be 1 or more and end below sample 2^48, got %zu from %zu",
-                          run->count, run->first);
-    }
+    VPSDE_TRY(vpsde_run_check_rows("sample", run->model, run->first, run->count, run->classes));
     VPSDE_TRY(check_solver(run));
     VPSDE_TRY(check_start(run));
     if (run->log.n_times > 0 && !run->grid) {
@@ -89,23 +91,16 @@ static vpsde_status check_run(const vpsde_sampling *run)
     if (run->log.dtype != VPSDE_F32 && run->log.dtype != VPSDE_F64) {
         return vpsde_fail(VPSDE_EINVAL, "log.dtype: must be float32 or float64");
     }
-    for (size_t i = 0; run->classes && i < run->count; i++) {
-        if (run->classes[i] < -1 || run->classes[i] >= (int64_t)run->model->n_classes) {
-            return vpsde_fail(VPSDE_EINVAL,
-                              "class of sample %zu: must be -1 (none) or below %zu, got %d",
-                              run->first + i, run->model->n_classes, run->classes[i]);
-        }
-    }
     return VPSDE_OK;
 }
 
-static vpsde_status read_params(double *param, const vpsde_sampling *run)
+vpsde_status vpsde_run_params(double *param, const vpsde_solver_type *solver, const double *given)
 {
-    const vpsde_param *table = run->solver->params;
+    const vpsde_param *table = solver->params;
     vpsde_param_defaults(param, table);
-    for (size_t p = 0; run->param && p < vpsde_param_count(table); p++) {
-        const vpsde_status status = vpsde_param_set(param, table, table[p].name, run->param[p]);
-        if (status != VPSDE_OK) return vpsde_fail_in(status, "%s", run->solver->name);
+    for (size_t p = 0; given && p < vpsde_param_count(table); p++) {
+        const vpsde_status status = vpsde_param_set(param, table, table[p].name, given[p]);
+        if (status != VPSDE_OK) return vpsde_fail_in(status, "%s", solver->name);
     }
     return VPSDE_OK;
 }
@@ -170,10 +165,9 @@ static vpsde_status fill(vpsde_report *report)
     VPSDE_TRY(check_run(report->run));
     VPSDE_TRY(vpsde_model_check_t_min(report->run->model,
                                       vpsde_process_get_spec(report->run->process)->t_min));
-    VPSDE_TRY(read_params(report->param, report->run));
+    VPSDE_TRY(vpsde_run_params(report->param, report->run->solver, report->run->param));
     VPSDE_TRY(vpsde_threads(&report->n_threads, report->run->n_threads));
-    VPSDE_TRY(choose_nodes(report));
-    return vpsde_lock_create(&report->lock);
+    return choose_nodes(report);
 }
 
 vpsde_status vpsde_report_create(vpsde_report **out, const vpsde_sampling *run)
@@ -182,9 +176,12 @@ vpsde_status vpsde_report_create(vpsde_report **out, const vpsde_sampling *run)
     vpsde_report *report;
     VPSDE_TRY(vpsde_alloc(&report, 1, sizeof(*report)));
     report->run = run;
-    report->started = wall_seconds();
-    report->first_bad = UINT64_MAX;
-    const vpsde_status status = fill(report);
+    report->delivery = (vpsde_delivery){.what = "sample",
+                                        .rate = "samples_per_second",
+                                        .control = &run->control,
+                                        .total = run->count};
+    vpsde_status status = vpsde_delivery_open(&report->delivery);
+    if (status == VPSDE_OK) status = fill(report);
     if (status != VPSDE_OK) {
         vpsde_report_destroy(report);
         return status;
@@ -196,7 +193,7 @@ vpsde_status vpsde_report_create(vpsde_report **out, const vpsde_sampling *run)
 void vpsde_report_destroy(vpsde_report *report)
 {
     if (!report) return;
-    vpsde_lock_destroy(report->lock);
+    vpsde_delivery_close(&report->delivery);
     vpsde_table_destroy(report->parts);
     free(report->stored);
     free(report);
@@ -206,54 +203,12 @@ vpsde_status vpsde_report_begin(vpsde_report *report, vpsde_sink *sink, const vp
                                 size_t n_extra)
 {
     VPSDE_TRY(vpsde_table_create(&report->parts, report, extra, n_extra));
-    VPSDE_TRY(vpsde_table_check(vpsde_table_of(report->parts)));
-    report->sink = sink;
-    return sink ? sink->begin(sink->self, vpsde_table_of(report->parts)) : VPSDE_OK;
-}
-
-static vpsde_status partial(const vpsde_report *report)
-{
-    const size_t bad = report->n_non_finite + report->n_failed;
-    if (bad == 0) return VPSDE_OK;
-    if (report->n_failed == 0) {
-        return vpsde_fail(VPSDE_EPARTIAL,
-                          "%zu of %zu samples became non-finite (first: sample %llu)", bad,
-                          report->run->count, (unsigned long long)report->first_bad);
-    }
-    return vpsde_fail(VPSDE_EPARTIAL,
-                      "%zu of %zu samples failed: %zu became non-finite, %zu integrations failed "
-                      "(first: sample %llu)",
-                      bad, report->run->count, report->n_non_finite, report->n_failed,
-                      (unsigned long long)report->first_bad);
+    return vpsde_delivery_begin(&report->delivery, sink, vpsde_table_of(report->parts));
 }
 
 vpsde_status vpsde_report_end(vpsde_report *report, vpsde_status status)
 {
-    if (status != VPSDE_OK) return status;
-    const double seconds = fmax(wall_seconds() - report->started, 1e-9);
-    const vpsde_fact rates[] = {
-        {.name = "wall_seconds", .number = seconds},
-        {.name = "samples_per_second", .number = (double)report->done / seconds},
-        {.name = "nfe_per_second", .number = report->nfe / seconds},
-        {.name = "threads", .number = (double)report->n_threads, .whole = true},
-    };
-    if (report->sink && report->sink->end) {
-        VPSDE_TRY(report->sink->end(report->sink->self, rates, sizeof(rates) / sizeof(rates[0])));
-    }
-    return partial(report);
-}
-
-static void tally(vpsde_report *report, const vpsde_rows *rows, uint64_t first, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        report->nfe += rows->nfe[i] + rows->nfe_log[i];
-        report->n_non_finite += rows->status[i] == VPSDE_ROW_NON_FINITE;
-        report->n_failed += rows->status[i] == VPSDE_ROW_INTEGRATION_FAILED;
-        if (rows->status[i] != VPSDE_ROW_OK && first + i < report->first_bad) {
-            report->first_bad = first + i;
-        }
-    }
-    report->done += n;
+    return vpsde_delivery_end(&report->delivery, status, report->n_threads);
 }
 
 vpsde_status vpsde_report_write(vpsde_report *report, vpsde_rows *rows, uint64_t first, size_t n)
@@ -270,29 +225,9 @@ vpsde_status vpsde_report_write(vpsde_report *report, vpsde_rows *rows, uint64_t
     for (size_t f = 0; f < VPSDE_N_FIELDS; f++) {
         if (rows->field[f]) data[n_columns++] = rows->field[f];
     }
-    const vpsde_control *control = &report->run->control;
-    vpsde_status status = VPSDE_OK;
-    vpsde_lock_enter(report->lock);
-    if (report->sink) status = report->sink->write(report->sink->self, (size_t)first, n, data);
-    if (status == VPSDE_OK) {
-        tally(report, rows, first, n);
-        if (control->progress) {
-            control->progress(control->context, report->done + report->skipped, report->run->count);
-        }
-    }
-    vpsde_lock_leave(report->lock);
-    return status;
-}
-
-bool vpsde_report_has(vpsde_report *report, uint64_t first, size_t n)
-{
-    const vpsde_sink *sink = report->sink;
-    if (!sink || !sink->has) return false;
-    vpsde_lock_enter(report->lock);
-    const bool there = sink->has(sink->self, (size_t)first, n);
-    if (there) report->skipped += n;
-    vpsde_lock_leave(report->lock);
-    return there;
+    const vpsde_ledger ledger = {
+        .nfe = rows->nfe, .nfe_log = rows->nfe_log, .status = rows->status};
+    return vpsde_delivery_write(&report->delivery, first, n, data, &ledger);
 }
 
 vpsde_status vpsde_sampling_stopped(const vpsde_sampling *run)

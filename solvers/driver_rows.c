@@ -23,12 +23,12 @@ static vpsde_status alloc_columns(vpsde_rows *rows, const vpsde_report *report)
     return VPSDE_OK;
 }
 
-vpsde_status vpsde_rows_create(vpsde_rows **out, const vpsde_report *report, size_t capacity)
+vpsde_status vpsde_rows_create(vpsde_rows **out, const vpsde_report *report)
 {
     *out = NULL;
     vpsde_rows *rows;
     VPSDE_TRY(vpsde_alloc(&rows, 1, sizeof(*rows)));
-    rows->capacity = capacity;
+    rows->capacity = vpsde_staging_rows(report->run->model, report->run->count);
     const vpsde_status status = alloc_columns(rows, report);
     if (status != VPSDE_OK) {
         vpsde_rows_destroy(rows);

@@ -18,6 +18,7 @@
 #include "core/vec.h"
 #include "models/trained.h"
 #include "solvers/batch.h"
+#include "solvers/driver.h"
 #include "solvers/fill_sink.h"
 #include "solvers/likelihood_table.h"
 
@@ -36,7 +37,7 @@ typedef struct flow {
     size_t n_logp;         /* l components: 1, or the probes' mean and each of them */
     double *unit;          /* (n_calls * chunk, d) unit vectors, for an exact trace */
     double *rtol, *atol;   /* (d + n_logp) */
-    vpsde_score_report *report;
+    vpsde_delivery *delivery;
 } flow;
 
 /* ---- right-hand side ------------------------------------------------------------------------- */
@@ -179,7 +180,7 @@ static vpsde_status open_block(const void *context, void **block)
 {
     const flow *f = context;
     vpsde_score_rows *rows;
-    VPSDE_TRY(vpsde_score_rows_create(&rows, vpsde_block_rows(f->run->model)));
+    VPSDE_TRY(vpsde_score_rows_create(&rows, vpsde_staging_rows(f->run->model, f->run->count)));
     *block = rows;
     return VPSDE_OK;
 }
@@ -187,13 +188,7 @@ static vpsde_status open_block(const void *context, void **block)
 static vpsde_status deliver(const void *context, void *block, uint64_t first, size_t n)
 {
     const flow *f = context;
-    return vpsde_score_report_write(f->report, block, first, n);
-}
-
-static bool has_block(const void *context, uint64_t first, size_t n)
-{
-    const flow *f = context;
-    return vpsde_score_report_has(f->report, first, n);
+    return vpsde_score_write(f->delivery, block, first, n);
 }
 
 static void close_block(void *block) { vpsde_score_rows_destroy(block); }
@@ -208,20 +203,7 @@ static vpsde_status check_pieces(const vpsde_likelihood *run)
     if (missing) return vpsde_fail(VPSDE_EINVAL, "likelihood: %s is not set", missing);
     VPSDE_TRY(vpsde_ode_check_type(run->integrator, "the likelihood"));
     VPSDE_TRY(vpsde_model_check_t_min(run->model, vpsde_process_get_spec(run->process)->t_min));
-    const uint64_t end = (uint64_t)1 << 48; /* what the noise address holds */
-    if (run->count == 0 || run->first >= end || run->count > end - run->first) {
-        return vpsde_fail(VPSDE_EINVAL,
-                          "count: must be 1 or more and end below sample 2^48, got %zu from %zu",
-                          run->count, run->first);
-    }
-    for (size_t i = 0; run->classes && i < run->count; i++) {
-        if (run->classes[i] < -1 || run->classes[i] >= (int64_t)run->model->n_classes) {
-            return vpsde_fail(VPSDE_EINVAL,
-                              "class of row %zu: must be -1 (none) or below %zu, got %d",
-                              run->first + i, run->model->n_classes, run->classes[i]);
-        }
-    }
-    return VPSDE_OK;
+    return vpsde_run_check_rows("row", run->model, run->first, run->count, run->classes);
 }
 
 static vpsde_status check_numbers(const vpsde_likelihood *run)
@@ -229,10 +211,7 @@ static vpsde_status check_numbers(const vpsde_likelihood *run)
     const unsigned flags = run->model->type->flags;
     const bool probed = run->trace == VPSDE_TRACE_HUTCHINSON;
     const bool exact_end = vpsde_process_get_spec(run->process)->terminal == VPSDE_TERMINAL_EXACT;
-    if (!(run->rtol > 0 && run->atol > 0 && isfinite(run->rtol) && isfinite(run->atol))) {
-        return vpsde_fail(VPSDE_EINVAL, "%s needs rtol > 0 and atol > 0, got %g and %g",
-                          run->integrator->name, run->rtol, run->atol);
-    }
+    VPSDE_TRY(vpsde_ode_check_tolerances(run->integrator, run->rtol, run->atol));
     if (!(run->logp_atol >= 0 && isfinite(run->logp_atol))) {
         return vpsde_fail(VPSDE_EINVAL, "logp_atol: must be 0 (take atol) or more, got %g",
                           run->logp_atol);
@@ -278,18 +257,6 @@ static vpsde_status set_clock(flow *f)
     return vpsde_ode_clock(&f->clock, f->run->integrator, f->param, &f->end, &f->start);
 }
 
-static vpsde_status read_params(flow *f)
-{
-    const vpsde_param *table = f->run->integrator->params;
-    vpsde_param_defaults(f->param, table);
-    for (size_t p = 0; f->run->param && p < vpsde_param_count(table); p++) {
-        const vpsde_status status =
-            vpsde_param_set(f->param, table, table[p].name, f->run->param[p]);
-        if (status != VPSDE_OK) return vpsde_fail_in(status, "%s", f->run->integrator->name);
-    }
-    return VPSDE_OK;
-}
-
 static vpsde_status set_tolerances(flow *f)
 {
     const vpsde_likelihood *run = f->run;
@@ -311,13 +278,13 @@ static vpsde_status set_up(flow *f)
     VPSDE_TRY(check_numbers(f->run));
     f->d = f->run->model->dim;
     VPSDE_TRY(vpsde_threads(&f->n_threads, f->run->n_threads));
-    VPSDE_TRY(read_params(f));
+    VPSDE_TRY(vpsde_run_params(f->param, f->run->integrator, f->run->param));
     VPSDE_TRY(set_clock(f));
     VPSDE_TRY(choose_directions(f));
     return set_tolerances(f);
 }
 
-static vpsde_status integrate(flow *f, vpsde_score_report *report, vpsde_sink *sink)
+static vpsde_status integrate(flow *f, vpsde_sink *sink)
 {
     const vpsde_likelihood *run = f->run;
     vpsde_batch_job job = {
@@ -337,27 +304,28 @@ static vpsde_status integrate(flow *f, vpsde_score_report *report, vpsde_sink *s
         .fibers = vpsde_batch_wants_fibers(run->model),
         .lane_doubles = estimated(f) ? f->n_calls * f->chunk * f->d + run->probes : 0,
         .context = f,
+        .delivery = f->delivery,
         .open_block = open_block,
         .deliver = deliver,
         .close_block = close_block,
-        .has_block = has_block,
         .sample = sample,
     };
     vpsde_fill_sink fill;
     vpsde_sink *const filled = vpsde_fill_sink_init(&fill, sink, &job);
-    VPSDE_TRY(vpsde_score_report_begin(report, run, f->param, filled));
+    VPSDE_TRY(vpsde_score_begin(f->delivery, run, f->param, filled));
     const vpsde_status status = vpsde_batch_run(&job, f->n_threads, run->control.stop);
-    return vpsde_score_report_end(report, status, f->n_threads);
+    return vpsde_delivery_end(f->delivery, status, f->n_threads);
 }
 
 vpsde_status vpsde_likelihood_run(const vpsde_likelihood *run, vpsde_sink *sink)
 {
-    vpsde_score_report report = {.run = run};
-    flow f = {.run = run, .report = &report};
+    vpsde_delivery delivery = {
+        .what = "row", .rate = "rows_per_second", .control = &run->control, .total = run->count};
+    flow f = {.run = run, .delivery = &delivery};
     vpsde_status status = set_up(&f);
-    if (status == VPSDE_OK) status = vpsde_lock_create(&report.lock);
-    if (status == VPSDE_OK) status = integrate(&f, &report, sink);
-    vpsde_lock_destroy(report.lock);
+    if (status == VPSDE_OK) status = vpsde_delivery_open(&delivery);
+    if (status == VPSDE_OK) status = integrate(&f, sink);
+    vpsde_delivery_close(&delivery);
     free(f.unit);
     free(f.rtol);
     free(f.atol);

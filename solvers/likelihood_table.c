@@ -3,10 +3,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "core/mem.h"
-#include "core/sink.h"
 
 enum { N_COLUMNS = VPSDE_N_SCORES + 4, FACTS_MAX = 20 + VPSDE_PARAM_MAX, WORD = 48 };
 
@@ -42,13 +40,6 @@ static const vpsde_column columns[N_COLUMNS] = {
      .type = VPSDE_U8,
      .flag_meanings = "ok non_finite integration_failed"},
 };
-
-static double wall_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 /* ---- staging --------------------------------------------------------------------------------- */
 
@@ -148,9 +139,9 @@ static void collect_facts(facts *f, const vpsde_likelihood *run, const double *p
     add_number(f, "bits_offset", run->bits_offset);
 }
 
-static vpsde_status announce(const vpsde_score_report *report, const double *param)
+vpsde_status vpsde_score_begin(vpsde_delivery *delivery, const vpsde_likelihood *run,
+                               const double *param, vpsde_sink *sink)
 {
-    const vpsde_likelihood *run = report->run;
     facts f = {.n = 0};
     vpsde_column described[N_COLUMNS];
     char *path;
@@ -173,44 +164,16 @@ static vpsde_status announce(const vpsde_score_report *report, const double *par
         .facts = f.fact,
         .n_facts = f.n,
     };
-    vpsde_status status = vpsde_table_check(&table);
-    if (status == VPSDE_OK && report->sink) {
-        status = report->sink->begin(report->sink->self, &table);
-    }
+    const vpsde_status status = vpsde_delivery_begin(delivery, sink, &table);
     free(path);
     return status;
 }
 
-vpsde_status vpsde_score_report_begin(vpsde_score_report *report, const vpsde_likelihood *run,
-                                      const double *param, vpsde_sink *sink)
-{
-    report->run = run;
-    report->sink = sink;
-    report->started = wall_seconds();
-    report->first_bad = UINT64_MAX;
-    return announce(report, param);
-}
-
 /* ---- delivery -------------------------------------------------------------------------------- */
 
-static void tally(vpsde_score_report *report, const vpsde_score_rows *rows, uint64_t first,
-                  size_t n)
+vpsde_status vpsde_score_write(vpsde_delivery *delivery, vpsde_score_rows *rows, uint64_t first,
+                               size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        report->nfe += rows->nfe[i];
-        report->n_non_finite += rows->status[i] == VPSDE_ROW_NON_FINITE;
-        report->n_failed += rows->status[i] == VPSDE_ROW_INTEGRATION_FAILED;
-        if (rows->status[i] != VPSDE_ROW_OK && first + i < report->first_bad) {
-            report->first_bad = first + i;
-        }
-    }
-    report->done += n;
-}
-
-vpsde_status vpsde_score_report_write(vpsde_score_report *report, vpsde_score_rows *rows,
-                                      uint64_t first, size_t n)
-{
-    const vpsde_control *control = &report->run->control;
     const void *data[N_COLUMNS];
     size_t column = 0;
     for (size_t i = 0; i < n; i++) {
@@ -223,49 +186,6 @@ vpsde_status vpsde_score_report_write(vpsde_score_report *report, vpsde_score_ro
     data[column++] = rows->jvp;
     data[column++] = rows->rejected;
     data[column++] = rows->status;
-    vpsde_status status = VPSDE_OK;
-    vpsde_lock_enter(report->lock);
-    if (report->sink) status = report->sink->write(report->sink->self, (size_t)first, n, data);
-    if (status == VPSDE_OK) {
-        tally(report, rows, first, n);
-        if (control->progress) {
-            control->progress(control->context, report->done + report->skipped, report->run->count);
-        }
-    }
-    vpsde_lock_leave(report->lock);
-    return status;
-}
-
-bool vpsde_score_report_has(vpsde_score_report *report, uint64_t first, size_t n)
-{
-    const vpsde_sink *sink = report->sink;
-    if (!sink || !sink->has) return false;
-    vpsde_lock_enter(report->lock);
-    const bool there = sink->has(sink->self, (size_t)first, n);
-    if (there) report->skipped += n;
-    vpsde_lock_leave(report->lock);
-    return there;
-}
-
-vpsde_status vpsde_score_report_end(vpsde_score_report *report, vpsde_status status,
-                                    size_t n_threads)
-{
-    if (status != VPSDE_OK) return status;
-    const double seconds = fmax(wall_seconds() - report->started, 1e-9);
-    const vpsde_fact rates[] = {
-        {.name = "wall_seconds", .number = seconds},
-        {.name = "rows_per_second", .number = (double)report->done / seconds},
-        {.name = "nfe_per_second", .number = report->nfe / seconds},
-        {.name = "threads", .number = (double)n_threads, .whole = true},
-    };
-    if (report->sink && report->sink->end) {
-        VPSDE_TRY(report->sink->end(report->sink->self, rates, sizeof(rates) / sizeof(rates[0])));
-    }
-    const size_t bad = report->n_non_finite + report->n_failed;
-    if (bad == 0) return VPSDE_OK;
-    return vpsde_fail(VPSDE_EPARTIAL,
-                      "%zu of %zu rows failed: %zu became non-finite, %zu integrations failed "
-                      "(first: row %llu)",
-                      bad, report->run->count, report->n_non_finite, report->n_failed,
-                      (unsigned long long)report->first_bad);
+    const vpsde_ledger ledger = {.nfe = rows->nfe, .status = rows->status};
+    return vpsde_delivery_write(delivery, first, n, data, &ledger);
 }

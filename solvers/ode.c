@@ -145,7 +145,7 @@ size_t vpsde_ode_max_steps(const vpsde_solver_type *type, const double *param)
 
 vpsde_status vpsde_ode_check_type(const vpsde_solver_type *type, const char *what)
 {
-    if (!(type->flags & VPSDE_SOLVER_ADAPTIVE)) {
+    if (type->step && !type->integrate) {
         return vpsde_fail(VPSDE_EINVAL,
                           "%s takes fixed steps; %s needs an adaptive integrator such as dopri5",
                           type->name, what);
@@ -162,4 +162,11 @@ vpsde_status vpsde_ode_check_type(const vpsde_solver_type *type, const char *wha
                           type->name);
     }
     return VPSDE_OK;
+}
+
+vpsde_status vpsde_ode_check_tolerances(const vpsde_solver_type *type, double rtol, double atol)
+{
+    if (rtol > 0 && atol > 0 && isfinite(rtol) && isfinite(atol)) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EINVAL, "%s needs finite rtol > 0 and atol > 0, got %g and %g",
+                      type->name, rtol, atol);
 }

@@ -55,9 +55,12 @@ struct vpsde_ode {
 /* The table of an integrator without parameters of its own. */
 extern const vpsde_param vpsde_ode_params[];
 
-/* EINVAL unless `type` integrates one sample's flow: adaptive, with `integrate`, not stochastic, and
- * with the parameters above. `what` needs it. */
+/* EINVAL unless `type` integrates one sample's flow: with `integrate`, not stochastic, and with the
+ * parameters above. `what` needs it. */
 vpsde_status vpsde_ode_check_type(const vpsde_solver_type *type, const char *what);
+
+/* EINVAL unless both are positive and finite. */
+vpsde_status vpsde_ode_check_tolerances(const vpsde_solver_type *type, double rtol, double atol);
 
 /* The value of "max_steps" among `param`. */
 size_t vpsde_ode_max_steps(const vpsde_solver_type *type, const double *param);

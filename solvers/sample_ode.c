@@ -143,7 +143,7 @@ static vpsde_status open_block(const void *context, void **block)
 {
     const flow *f = context;
     vpsde_rows *rows;
-    VPSDE_TRY(vpsde_rows_create(&rows, f->report, vpsde_block_rows(f->run->model)));
+    VPSDE_TRY(vpsde_rows_create(&rows, f->report));
     *block = rows;
     return VPSDE_OK;
 }
@@ -152,12 +152,6 @@ static vpsde_status deliver(const void *context, void *block, uint64_t first, si
 {
     const flow *f = context;
     return vpsde_report_write(f->report, block, first, n);
-}
-
-static bool has_block(const void *context, uint64_t first, size_t n)
-{
-    const flow *f = context;
-    return vpsde_report_has(f->report, first, n);
 }
 
 static void close_block(void *block) { vpsde_rows_destroy(block); }
@@ -218,10 +212,10 @@ static vpsde_status integrate(flow *f, vpsde_sink *sink)
         .fibers = vpsde_batch_wants_fibers(run->model),
         .lane_doubles = (f->n_log + 2) * run->model->dim,
         .context = f,
+        .delivery = &f->report->delivery,
         .open_block = open_block,
         .deliver = deliver,
         .close_block = close_block,
-        .has_block = has_block,
         .sample = sample,
     };
     vpsde_fill_sink fill;
