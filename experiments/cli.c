@@ -139,7 +139,7 @@ int vpsde_verb_main(const vpsde_verb *verb, int argc, char **argv)
         if (argp_parse(&argp, argc, argv, 0, NULL, &p) != 0) {
             code = vpsde_status_exit_code(VPSDE_EUSAGE);
         } else {
-            const bool works = verb->options & VPSDE_CLI_OUTPUT; /* others just end on a signal */
+            const bool works = verb->options & VPSDE_CLI_WORKS; /* others just end on a signal */
             if (works) vpsde_progress_init(&cli.control, verb->name, cli.quiet);
             code = report(verb->run(&cli));
         }

@@ -86,6 +86,7 @@ vpsde_status vpsde_job_run(const vpsde_job *job, const vpsde_cli *cli)
     vpsde_setup s = {0};
     vpsde_run *run = NULL;
     vpsde_status status = vpsde_setup_read(&s, cli, job->uses);
+    if (status == VPSDE_OK) status = vpsde_setup_spares_inputs(&s, cli, cli->output);
     if (status == VPSDE_OK) {
         status = vpsde_run_create(&run, cli->output, job->verb, s.resolved, s.seed, cli->force);
     }

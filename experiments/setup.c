@@ -1,7 +1,9 @@
 #include "experiments/setup.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/mem.h"
 #include "core/parallel.h"
@@ -179,6 +181,35 @@ void vpsde_setup_close(vpsde_setup *s)
     vpsde_process_destroy(s->process);
     free(s->resolved);
     vpsde_config_close(s->config);
+}
+
+/* Is `path`, perhaps with ":/dataset" behind it, this file? */
+static bool is_file(const char *path, const struct stat *file)
+{
+    struct stat other;
+    char plain[PATH_MAX];
+    const char *dataset = strstr(path, ":/");
+    const size_t length = dataset ? (size_t)(dataset - path) : strlen(path);
+    if (length == 0 || length >= sizeof(plain)) return false;
+    memcpy(plain, path, length);
+    plain[length] = '\0';
+    return stat(plain, &other) == 0 && other.st_dev == file->st_dev && other.st_ino == file->st_ino;
+}
+
+vpsde_status vpsde_setup_spares_inputs(const vpsde_setup *s, const vpsde_cli *cli,
+                                       const char *output)
+{
+    const char *const inputs[] = {cli->input, s->model_path, s->data.path, s->sampler.init_path,
+                                  s->betas_path};
+    struct stat file;
+    if (stat(output, &file) != 0) return VPSDE_OK;
+    for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++) {
+        if (is_file(inputs[i], &file)) {
+            return vpsde_fail(VPSDE_EEXIST, "%s: is an input of this run; choose another output",
+                              output);
+        }
+    }
+    return VPSDE_OK;
 }
 
 static vpsde_status model_facts(const vpsde_setup *s, vpsde_run *run)

@@ -99,6 +99,10 @@ vpsde_status vpsde_setup_read(vpsde_setup *s, const vpsde_cli *cli, unsigned use
 vpsde_status vpsde_setup_build(vpsde_setup *s);
 void vpsde_setup_close(vpsde_setup *s);
 
+/* EEXIST when `output` is a file that this run reads: --force does not overwrite those either. */
+vpsde_status vpsde_setup_spares_inputs(const vpsde_setup *s, const vpsde_cli *cli,
+                                       const char *output);
+
 /* Takes out of *uses what the configuration has no section for. */
 vpsde_status vpsde_setup_present(unsigned *uses, const vpsde_cli *cli);
 

@@ -1,5 +1,6 @@
 /* The sections `process` and `model`. A checkpoint brings the process it was trained for. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,36 +81,62 @@ static vpsde_status read_betas(vpsde_process_spec *spec, reading *r)
     return VPSDE_OK;
 }
 
-static bool same_process(const vpsde_process_spec *a, const vpsde_process_spec *b)
+/* The first thing in which two processes differ: its name, and both values as text; "" for none. */
+typedef struct difference {
+    const char *name;
+    char here[64], trained[64];
+} difference;
+
+static void differ(difference *d, const char *name, double here, double trained)
 {
-    if (a->schedule != b->schedule || a->n_betas != b->n_betas) return false;
-    if (a->label_scale != b->label_scale || a->label_offset != b->label_offset) return false;
-    for (size_t i = 0; i < vpsde_param_count(a->schedule->params); i++) {
-        if (a->param[i] != b->param[i]) return false;
+    if (d->name || here == trained) return;
+    d->name = name;
+    snprintf(d->here, sizeof(d->here), "%.17g", here);
+    snprintf(d->trained, sizeof(d->trained), "%.17g", trained);
+}
+
+static difference compare(const vpsde_process_spec *a, const vpsde_process_spec *b)
+{
+    difference d = {0};
+    if (a->schedule != b->schedule) {
+        d.name = "schedule";
+        snprintf(d.here, sizeof(d.here), "%s", a->schedule->name);
+        snprintf(d.trained, sizeof(d.trained), "%s", b->schedule->name);
+        return d;
     }
-    return a->n_betas == 0 || memcmp(a->betas, b->betas, a->n_betas * sizeof(*a->betas)) == 0;
+    for (size_t i = 0; i < vpsde_param_count(a->schedule->params); i++) {
+        differ(&d, a->schedule->params[i].name, a->param[i], b->param[i]);
+    }
+    differ(&d, "label_scale", a->label_scale, b->label_scale);
+    differ(&d, "label_offset", a->label_offset, b->label_offset);
+    differ(&d, "number of betas", (double)a->n_betas, (double)b->n_betas);
+    for (size_t m = 0; !d.name && m < a->n_betas; m++) {
+        differ(&d, "betas", a->betas[m], b->betas[m]);
+    }
+    return d;
 }
 
 static vpsde_status check_trained(const vpsde_process_spec *spec, const reading *r)
 {
-    if (!r->trained || r->override || same_process(spec, r->trained)) return VPSDE_OK;
+    if (!r->trained || r->override) return VPSDE_OK;
+    const difference d = compare(spec, r->trained);
+    if (!d.name) return VPSDE_OK;
     return vpsde_config_fail(r->section, "schedule",
-                             "the process (%s, label %g t %+g) is not the one the checkpoint was "
-                             "trained for (%s, label %g t %+g); expected the same, or "
-                             "process.override: true",
-                             spec->schedule->name, spec->label_scale, spec->label_offset,
-                             r->trained->schedule->name, r->trained->label_scale,
-                             r->trained->label_offset);
+                             "%s is %s here, %s in the process the checkpoint was trained for; "
+                             "expected the same, or process.override: true",
+                             d.name, d.here, d.trained);
 }
 
 /* Sampling may stop early; a likelihood needs the data end (science: truncation). Neither goes below
- * the times that the network was trained for. */
+ * the times that the network was trained for. A default of the verb is no part of the resolved
+ * configuration, which may be read by another verb. */
 static vpsde_status read_t_min(double *t_min, const vpsde_setup *s, const reading *r)
 {
     double trained = 0;
     if (r->trained && !r->override) VPSDE_TRY(vpsde_model_t_min(&trained, s->model));
-    const double usual = s->uses & VPSDE_USES_SAMPLER ? 1e-3 : 1e-5;
-    VPSDE_TRY(vpsde_config_real(t_min, r->section, "t_min", fmax(usual, trained), 0, 1));
+    const double usual = s->uses & VPSDE_USES_SAMPLER ? 1e-3 : 1e-5, not_given = -1;
+    VPSDE_TRY(vpsde_config_real(t_min, r->section, "t_min", not_given, 0, 1));
+    if (*t_min == not_given) *t_min = fmax(usual, trained);
     if (!r->trained || r->override) return VPSDE_OK;
     const vpsde_status status = vpsde_model_check_t_min(s->model, *t_min);
     if (status != VPSDE_EINVAL) return status;
@@ -138,7 +165,7 @@ static vpsde_status read_spec(vpsde_process_spec *spec, vpsde_setup *s, reading 
         if (steps >= 0) spec->label_scale = spec->param[steps];
     }
     VPSDE_TRY(read_t_min(&spec->t_min, s, r));
-    VPSDE_TRY(vpsde_config_real(&spec->t_max, r->section, "t_max", 0, 0, 1));
+    VPSDE_TRY(vpsde_config_real(&spec->t_max, r->section, "t_max", 0, 1e-12, 1));
     VPSDE_TRY(vpsde_config_choice(&terminal, r->section, "terminal", "standard-normal|exact", 0));
     spec->terminal = (vpsde_terminal)terminal;
     VPSDE_TRY(vpsde_config_real(&spec->label_scale, r->section, "label_scale", spec->label_scale,

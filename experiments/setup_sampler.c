@@ -249,6 +249,19 @@ static vpsde_status check_log_times(vpsde_setup *s)
     return VPSDE_OK;
 }
 
+/* The sampler's grid where it can be placed with these steps (a grid of DDPM indices or one in
+ * lambda down to t = 0 may not), else uniform in t. */
+static vpsde_status spread_stored(const vpsde_setup *s, vpsde_sampler_entry *e, size_t n_steps)
+{
+    if (!e->grid_type->takes_times) {
+        const vpsde_status status = vpsde_grid_create(&e->grid, e->grid_type, s->process, n_steps,
+                                                      e->grid_param, NULL, e->last_step);
+        if (status != VPSDE_EINVAL) return status;
+    }
+    return vpsde_grid_create(&e->grid, vpsde_grid_find("uniform-t"), s->process, n_steps, NULL,
+                             NULL, e->last_step);
+}
+
 /* An adaptive solver chooses its own steps: its grid only says where states are stored, the ends
  * always among them. */
 static vpsde_status build_stored_grid(const vpsde_setup *s, vpsde_sampler_entry *e)
@@ -260,16 +273,13 @@ static vpsde_status build_stored_grid(const vpsde_setup *s, vpsde_sampler_entry 
                           "expected a number, none or a list",
                           e->solver->name);
     }
-    if (!log->times) {
-        return vpsde_grid_create(&e->grid, e->grid_type, s->process,
-                                 log->n_times > 1 ? log->n_times - 1 : 1, e->grid_param, e->times,
-                                 e->last_step);
-    }
+    const size_t n_given = log->times ? log->n_times : 0;
+    if (log->n_times > 0 && n_given == 0) return spread_stored(s, e, log->n_times - 1);
     double *t;
     size_t n = 0;
-    VPSDE_TRY(vpsde_alloc(&t, log->n_times + 2, sizeof(*t)));
+    VPSDE_TRY(vpsde_alloc(&t, n_given + 2, sizeof(*t)));
     t[n++] = vpsde_process_t_max(s->process);
-    for (size_t i = 0; i < log->n_times; i++) {
+    for (size_t i = 0; i < n_given; i++) {
         if (log->times[i] < t[n - 1]) t[n++] = log->times[i];
     }
     if (vpsde_process_get_spec(s->process)->t_min < t[n - 1]) {

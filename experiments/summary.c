@@ -107,11 +107,16 @@ vpsde_sink vpsde_summary_sink(vpsde_summary *summary, vpsde_sink *next)
 
 static void print_logp(const vpsde_summary *s, bool heading)
 {
-    const double n = (double)(s->n - s->n_failed), mean = s->sum_bits / n;
+    const double n = fmax(1, (double)(s->n - s->n_failed)), mean = s->sum_bits / n;
     const double variance = n > 1 ? fmax(0, s->sum_bits_2 - n * mean * mean) / (n - 1) : 0;
     if (heading) {
         printf("%-24s %8s %7s %12s %12s %10s %9s %9s\n", "likelihood", "rows", "failed",
                "logp [nat]", "bits/dim", "+- s.e.", "nfe/row", "wall [s]");
+    }
+    if (s->n_failed == s->n) {
+        printf("%-24s %8zu %7zu %12s %12s %10s %9.1f %9.2f\n", s->label, s->n, s->n_failed, "-",
+               "-", "-", s->sum_nfe / (double)s->n, s->wall_s);
+        return;
     }
     printf("%-24s %8zu %7zu %12.6g %12.6f %10.2g %9.1f %9.2f\n", s->label, s->n, s->n_failed,
            s->sum_logp / n, mean, sqrt(variance / n), s->sum_nfe / (double)s->n, s->wall_s);

@@ -1,6 +1,8 @@
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <vpsde/vpsde.h>
 
@@ -80,7 +82,13 @@ static bool ends_in(const char *path, const char *suffix)
 
 static vpsde_status run(const vpsde_cli *cli)
 {
+    char parts[PATH_MAX];
     size_t i = 0;
+    snprintf(parts, sizeof(parts), "%s.parts", cli->input);
+    if (access(cli->input, F_OK) != 0 && access(parts, F_OK) == 0) {
+        return vpsde_fail(VPSDE_EDATA, "%s: unfinished; 'vpsde resume %s' goes on", cli->input,
+                          cli->input);
+    }
     while (!ends_in(cli->input, kinds[i].suffix)) i++; /* the last one fits everything */
     return kinds[i].describe(cli->input);
 }

@@ -28,6 +28,7 @@ const vpsde_verb vpsde_verb_likelihood = {
            "the mean in nats and bits/dim; every row is in the run file under /likelihood. "
            "Example:\n\n"
            "  vpsde likelihood experiments/fashion-mnist.yaml -o logp.h5 --set data.count=100",
-    .options = VPSDE_CLI_OUTPUT | VPSDE_CLI_FORCE | VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS,
+    .options =
+        VPSDE_CLI_OUTPUT | VPSDE_CLI_FORCE | VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS | VPSDE_CLI_WORKS,
     .run = run,
 };

@@ -20,7 +20,8 @@ static void print_params(const vpsde_param *table)
         const vpsde_param *p = &table[i];
         char value[64];
         vpsde_param_format(value, sizeof(value), p, p->value);
-        printf("    %-20s %s (default %s)\n", p->name, p->doc ? p->doc : "", value);
+        printf("    %-20s %s (default %s%s%s)\n", p->name, p->doc ? p->doc : "", value,
+               p->choices ? " of " : "", p->choices ? p->choices : "");
     }
 }
 

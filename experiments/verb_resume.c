@@ -69,6 +69,6 @@ const vpsde_verb vpsde_verb_resume = {
            "  vpsde resume run.h5\n\n"
            "Exit code 4: there is nothing to resume, or an input has changed; 5: finished, but "
            "some samples failed.",
-    .options = VPSDE_CLI_THREADS,
+    .options = VPSDE_CLI_THREADS | VPSDE_CLI_WORKS,
     .run = run,
 };

@@ -212,6 +212,9 @@ static vpsde_status prepare(session *s, const vpsde_cli *cli)
     VPSDE_TRY(check_outputs(&s->files, cli));
     VPSDE_TRY(take_lock(&s->files));
     VPSDE_TRY(vpsde_setup_open(&s->setup, cli, VPSDE_USES_DATA | VPSDE_USES_TRAIN));
+    VPSDE_TRY(vpsde_setup_spares_inputs(&s->setup, cli, s->files.model));
+    VPSDE_TRY(vpsde_setup_spares_inputs(&s->setup, cli, s->files.state));
+    VPSDE_TRY(vpsde_setup_spares_inputs(&s->setup, cli, s->files.curve));
     VPSDE_TRY(write_note(s));
     VPSDE_TRY(load_data(s));
     VPSDE_TRY(vpsde_loss_curve_create(&s->curve, s->setup.train.steps));
@@ -264,6 +267,6 @@ const vpsde_verb vpsde_verb_train = {
         "--resume goes on with the same bits as an uninterrupted training. Example:\n\n"
         "  vpsde train experiments/fashion-mnist-train.yaml -o mnist.safetensors",
     .options = VPSDE_CLI_OUTPUT | VPSDE_CLI_FORCE | VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS |
-               VPSDE_CLI_RESUME,
+               VPSDE_CLI_WORKS | VPSDE_CLI_RESUME,
     .run = run,
 };

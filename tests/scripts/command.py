@@ -76,6 +76,31 @@ def betas_from_a_file():
         assert np.abs(a["runs/ancestral/final"][:] - b["runs/ancestral/final"][:]).max() < 1e-12
 
 
+def inputs_are_spared():
+    np.save("rows.npy", np.zeros((3, 2)))
+    with open("spare.yaml", "w") as f:
+        f.write("process: {schedule: vp-linear}\n"
+                "model: {kind: gaussian-mixture, weights: [1], means: [[0, 0]], variances: [0.5]}\n"
+                "data: {path: rows.npy}\nsampler: {solver: ddim, steps: 5, count: 3}\n"
+                "likelihood: {integrator: {solver: dopri5}}\n")
+    before = open("spare.yaml").read(), open("rows.npy", "rb").read()
+    run("sample", "spare.yaml", "-o", "spare.yaml", "--force", code=7)
+    run("likelihood", "spare.yaml", "-o", "rows.npy", "--force", code=7)
+    assert before == (open("spare.yaml").read(), open("rows.npy", "rb").read())
+
+
+def a_run_file_is_a_configuration_of_any_verb():
+    run("sample", "spare.yaml", "-o", "spare.h5", "-q")
+    run("likelihood", "spare.yaml", "-o", "direct.h5", "-q")
+    run("likelihood", "spare.h5", "-o", "through.h5", "-q")
+    with h5py.File("direct.h5") as a, h5py.File("through.h5") as b:
+        assert np.array_equal(a["likelihood/dopri5/logp"][:], b["likelihood/dopri5/logp"][:])
+    run("sample", "spare.yaml", "-o", "zero.h5", "-q", "--set", "process.t_min=0", "--set", "log.times=none", "--set",
+        "sampler.solver=dopri5", "--set", "sampler.rtol=1e-4", "--set", "sampler.atol=1e-4", "--set", "sampler.steps=null")
+    failed = run("likelihood", "spare.yaml", "-o", "few.h5", "--set", "likelihood.integrator.max_steps=3", code=5)
+    assert "nan" not in failed.stdout, failed.stdout
+
+
 def sample_and_likelihood():
     out = run("sample", MIXTURE, "-o", "run.h5", "--set", "sampler.count=100").stdout
     assert "euler_maruyama" in out and "nfe/sample" in out, out
@@ -197,6 +222,8 @@ with tempfile.TemporaryDirectory() as folder:
     check()
     entries_inherit_key_by_key()
     betas_from_a_file()
+    inputs_are_spared()
+    a_run_file_is_a_configuration_of_any_verb()
     sample_and_likelihood()
     train_and_resume()
     images()

@@ -1,5 +1,5 @@
 """resume.py VPSDE: runs that are killed or stopped anywhere end, resumed, with the bits of one that was not."""
-import glob, os, random, shutil, signal, subprocess, sys, tempfile, time
+import glob, os, resource, random, shutil, signal, subprocess, sys, tempfile, time
 
 import h5py
 import numpy as np
@@ -112,6 +112,26 @@ def refusals():
     assert "cut.h5: is complete" in run("resume", "cut.h5")
 
 
+def resuming_stops_and_fails_as_running_does():
+    """A resumed run looks at signals and at a full disk like any other."""
+    os.remove("cut.h5")
+    process = put_down()
+    process.kill()
+    process.wait()
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+    result = subprocess.run([vpsde, "resume", "cut.h5", "-q"], preexec_fn=limit, capture_output=True, text=True)
+    assert result.returncode == 6 and "vpsde resume" in result.stderr, (result.returncode, result.stderr)
+    process = subprocess.Popen([vpsde, "resume", "cut.h5", "-q", "--threads", "1"], stderr=subprocess.PIPE, text=True)
+    had = set(glob.glob("cut.h5.parts/*"))
+    while set(glob.glob("cut.h5.parts/*")) <= had and process.poll() is None:
+        time.sleep(0.002)  # until it has done something new: then its handlers stand
+    process.send_signal(signal.SIGINT)
+    message = process.communicate()[1]
+    assert process.returncode in (0, 130), (process.returncode, message)
+    run("resume", "cut.h5", "-q")
+    same("sample.h5", "cut.h5")
+
+
 def force_keeps_the_old_file():
     """With --force an earlier file stays until the new one is there."""
     before = open("cut.h5", "rb").read()
@@ -134,5 +154,6 @@ with tempfile.TemporaryDirectory() as folder:
         f.write(CONFIG)
     again = sum(rounds(verb, verb + ".h5", timed(verb, verb + ".h5")) for verb in ("sample", "likelihood"))
     refusals()
+    resuming_stops_and_fails_as_running_does()
     force_keeps_the_old_file()
 print(f"{4 * ROUNDS} interrupted runs, {again} of them again while they were resumed: the same bits")
