@@ -40,16 +40,6 @@ VPSDE_VECTOR double vec_dot(size_t count, const double *x, const double *y)
 
 void vec_copy(size_t count, double *out, const double *x) { memmove(out, x, count * sizeof(*out)); }
 
-VPSDE_VECTOR void vec_to_f32(size_t count, float *out, const double *x)
-{
-    for (size_t e = 0; e < count; e++) out[e] = (float)x[e];
-}
-
-VPSDE_VECTOR void vec_to_f64(size_t count, double *out, const float *x)
-{
-    for (size_t e = 0; e < count; e++) out[e] = (double)x[e];
-}
-
 VPSDE_VECTOR int vec_is_finite(size_t count, const double *x)
 {
     double lane[8] = {0}; /* 0 x is NaN as soon as x is not finite, and NaN stays */

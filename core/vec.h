@@ -27,8 +27,6 @@ void vec_lin4(size_t count, double *out, double a, const double *x, double b, co
 /* sum x_i y_i in index order, eight interleaved chains folded in a fixed order */
 double vec_dot(size_t count, const double *x, const double *y);
 void vec_copy(size_t count, double *out, const double *x);
-void vec_to_f32(size_t count, float *out, const double *x);
-void vec_to_f64(size_t count, double *out, const float *x);
 /* 1 when all are finite */
 int vec_is_finite(size_t count, const double *x);
 

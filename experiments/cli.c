@@ -56,7 +56,7 @@ static error_t parse_input(const parse *p, char *text, struct argp_state *state)
 
 static error_t parse_end(const parse *p, struct argp_state *state)
 {
-    const bool input_missing = !p->cli->input && !(p->verb->options & VPSDE_CLI_NO_INPUT);
+    const bool input_missing = !p->cli->input;
     if (input_missing) argp_failure(state, 2, 0, "%s is missing; see --help", p->verb->input);
     if (!input_missing && (p->verb->options & VPSDE_CLI_OUTPUT) && !p->cli->output) {
         argp_failure(state, 2, 0, "-o FILE is missing: say where the result goes");

@@ -26,8 +26,7 @@ enum {
     VPSDE_CLI_THREADS = 1u << 3,  /* takes --threads */
     VPSDE_CLI_RESUME = 1u << 4,   /* takes --resume */
     VPSDE_CLI_RESOLVED = 1u << 5, /* takes --resolved */
-    VPSDE_CLI_NO_INPUT = 1u << 6, /* the input may be absent */
-    VPSDE_CLI_WORKS = 1u << 7     /* long work: shows progress, stops tidily on a signal */
+    VPSDE_CLI_WORKS = 1u << 6     /* long work: shows progress, stops tidily on a signal */
 };
 
 typedef struct vpsde_verb {

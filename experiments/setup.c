@@ -82,7 +82,8 @@ static vpsde_status check_trainable(vpsde_config *model)
 
 /* A network to be trained has the dimension and shape of its data unless the configuration says
  * another: "model.dim=196" and, of images, their shape; NULL where it is said. */
-static vpsde_status dimension_of_data(char *override[DERIVED_MAX], const vpsde_cli *cli)
+static vpsde_status dimension_of_data(char *override[DERIVED_MAX], vpsde_data **data,
+                                      const vpsde_cli *cli)
 {
     vpsde_setup s = {0};
     vpsde_config *model;
@@ -99,6 +100,8 @@ static vpsde_status dimension_of_data(char *override[DERIVED_MAX], const vpsde_c
             status = shape_override(&override[1], s.data.data);
         }
     }
+    *data = s.data.data; /* stays open for the training itself */
+    s.data.data = NULL;
     vpsde_setup_close(&s);
     return status;
 }
@@ -107,7 +110,7 @@ static vpsde_status open_for_training(vpsde_setup *s, const vpsde_cli *cli)
 {
     char *derived[DERIVED_MAX] = {NULL}, **overrides = NULL;
     vpsde_cli with = *cli;
-    vpsde_status status = dimension_of_data(derived, cli);
+    vpsde_status status = dimension_of_data(derived, &s->data.data, cli);
     if (status == VPSDE_OK) {
         status = vpsde_alloc(&overrides, cli->n_overrides + DERIVED_MAX, sizeof(*overrides));
     }

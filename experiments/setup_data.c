@@ -33,8 +33,10 @@ vpsde_status vpsde_setup_read_data(vpsde_setup *s)
 vpsde_status vpsde_setup_build_data(vpsde_setup *s)
 {
     vpsde_data_setup *d = &s->data;
-    VPSDE_TRY(vpsde_data_open(&d->data, d->path));
-    if (d->pool > 1) VPSDE_TRY(vpsde_data_pool(d->data, d->pool));
+    if (!d->data) { /* a training has opened it for its dimension */
+        VPSDE_TRY(vpsde_data_open(&d->data, d->path));
+        if (d->pool > 1) VPSDE_TRY(vpsde_data_pool(d->data, d->pool));
+    }
     const size_t rows = vpsde_data_rows(d->data);
     if (d->count == 0 && d->first < rows) d->count = rows - d->first;
     if (d->first >= rows || d->count > rows - d->first) {

@@ -1,7 +1,6 @@
 /* The sections `likelihood` and `train`. */
 #include <math.h>
 
-#include "core/mem.h"
 #include "experiments/setup.h"
 
 static const double tol_min = 1e-14;

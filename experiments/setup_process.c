@@ -210,18 +210,18 @@ static vpsde_status check_terminal(const vpsde_setup *s)
                              s->model->type->name);
 }
 
+static const char *model_name(size_t i)
+{
+    return vpsde_model_type_at(i) ? vpsde_model_type_at(i)->name : NULL;
+}
+
 static vpsde_status configure(vpsde_setup *s, vpsde_config *section)
 {
     const char *kind;
     VPSDE_TRY(vpsde_config_text(&kind, section, "kind", NULL));
     const vpsde_model_type *type = vpsde_model_type_find(kind);
     if (!type || !type->configure) {
-        const char *names[32];
-        size_t n = 0;
-        for (; n < 32 && vpsde_model_type_at(n); n++) names[n] = vpsde_model_type_at(n)->name;
-        const char *near = vpsde_nearest(kind, names, n);
-        return vpsde_config_fail(section, "kind", "unknown model '%s'; did you mean %s?", kind,
-                                 near ? near : names[0]);
+        return vpsde_setup_unknown(section, "kind", "model", kind, model_name);
     }
     return type->configure(&s->model, section);
 }

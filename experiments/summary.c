@@ -50,7 +50,6 @@ static void count_row(vpsde_summary *s, size_t i, const void *const *data)
     s->sum_logp += value(data, s->logp, i);
     s->sum_bits += bits;
     s->sum_bits_2 += bits * bits;
-    s->max_stderr = fmax(s->max_stderr, value(data, s->trace_stderr, i));
 }
 
 static void count_rows(void *self, size_t first, size_t n, const void *const *data)
@@ -69,8 +68,6 @@ static vpsde_status begin(void *self, const vpsde_table *table)
     s->status = watch(table, "status");
     s->logp = watch(table, "logp");
     s->bits = watch(table, "bits_per_dim");
-    s->trace_stderr = watch(table, "trace_stderr");
-    s->has_logp = s->logp.column >= 0;
     s->start_s = vpsde_clock_s();
     VPSDE_TRY(s->next->begin(s->next->self, table));
     if (!s->run) return VPSDE_OK;
@@ -124,7 +121,7 @@ static void print_logp(const vpsde_summary *s, bool heading)
 
 void vpsde_summary_print(const vpsde_summary *s, bool heading)
 {
-    if (s->has_logp) {
+    if (s->logp.column >= 0) {
         print_logp(s, heading);
         return;
     }

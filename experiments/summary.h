@@ -13,13 +13,11 @@ typedef struct vpsde_summary {
     size_t n, n_failed, n_before; /* n_before: of the n, from before */
     double start_s, wall_s;
     double sum_nfe, sum_jvp, max_nfe;
-    double sum_logp, sum_bits, sum_bits_2,
-        max_stderr; /* likelihood tables, over rows that are fine */
-    bool has_logp;
+    double sum_logp, sum_bits, sum_bits_2; /* likelihood tables, over rows that are fine */
     struct vpsde_watched {
         int column; /* -1 when absent */
         vpsde_dtype type;
-    } nfe, jvp, status, logp, bits, trace_stderr;
+    } nfe, jvp, status, logp, bits;
 } vpsde_summary;
 
 /* Passes everything on to `next` and counts. */
