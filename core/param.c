@@ -101,6 +101,25 @@ vpsde_status vpsde_param_set_text(double *values, const vpsde_param *table, cons
     return vpsde_param_set(values, table, name, value);
 }
 
+vpsde_status vpsde_param_parse(double *values, const vpsde_param *table, const char *text)
+{
+    enum { WORD_MAX = 64 };
+    for (const char *at = text + strspn(text, " "); *at;) {
+        char word[WORD_MAX];
+        const size_t length = strcspn(at, ",");
+        if (length >= sizeof(word)) return vpsde_fail(VPSDE_EINVAL, "'%s' is too long", at);
+        memcpy(word, at, length);
+        word[length] = '\0';
+        word[strcspn(word, " ")] = '\0';
+        char *value = strchr(word, '=');
+        if (!value) return vpsde_fail(VPSDE_EINVAL, "'%s': expected name=value", word);
+        *value++ = '\0';
+        VPSDE_TRY(vpsde_param_set_text(values, table, word, value));
+        at += length + strspn(at + length, ", ");
+    }
+    return VPSDE_OK;
+}
+
 void vpsde_param_format(char *out, size_t size, const vpsde_param *param, double value)
 {
     if (param->kind == VPSDE_PARAM_BOOL) {

@@ -32,7 +32,10 @@ typedef enum vpsde_purpose {
     VPSDE_NOISE_SHUFFLE,    /* training: order of the data */
     VPSDE_NOISE_INIT,       /* initial weights */
     VPSDE_NOISE_PILOT,      /* pilot samples of a calibration pass */
-    VPSDE_NOISE_TEST        /* free for callers */
+    VPSDE_NOISE_TEST,       /* free for callers */
+    VPSDE_NOISE_ACCEPT,     /* Metropolis tests of correctors */
+    VPSDE_NOISE_KNOWN,      /* known components, and the way back up, of inpainting */
+    VPSDE_NOISE_LOG_PROBE   /* Hutchinson probes of the log */
 } vpsde_purpose;
 
 /** z[i * d + j] = standard normal of sample first + i at `node`, component j, i < n, j < d. */

@@ -52,6 +52,10 @@ VPSDE_API vpsde_status vpsde_param_set(double *values, const vpsde_param *table,
 VPSDE_API vpsde_status vpsde_param_set_text(double *values, const vpsde_param *table,
                                             const char *name, const char *text);
 
+/** Several at once, "eta=1, start=upstream", over what values hold. EINVAL. */
+VPSDE_API vpsde_status vpsde_param_parse(double *values, const vpsde_param *table,
+                                         const char *text);
+
 /** Writes value as text ("0.5", "true", "small") into out. */
 VPSDE_API void vpsde_param_format(char *out, size_t size, const vpsde_param *param, double value);
 
