@@ -1,6 +1,6 @@
 /* Transitions of the Ornstein-Uhlenbeck process between two nodes, exact for any stride:
  *   q(x_t | x_s)      = N(a x_s, 1 - a^2),  a = exp(-(b_t - b_s)/2)    Ho et al. 2020, eq. (4)
- *   q(x_s | x_t, x_0) = N(m_x0 x_0 + m_xt x_t, var)                    Ho et al. 2020, eqs. (6), (7)
+ *   q(x_s | x_t, x_0) = N(m_x0 x_0 + m_xt x_t, var)                   Ho et al. 2020, eqs. (6), (7)
  * Differences of b keep the digits that 1 - alpha_t^2 / alpha_s^2 would lose. */
 #include <vpsde/process.h>
 

@@ -1,6 +1,7 @@
 /* index_k = (n - 1 - k) floor(N/n) + steps_offset: every floor(N/n)-th step from the first.
  * Lin et al. 2024, arXiv:2305.08891, table 2; diffusers scheduling_ddim.py. With steps_offset 1 the
- * chain ends at index 0, t_min = 1/N (Stable Diffusion); with 0 it ends at the data, t_min < 1/N. */
+ * chain ends at index 0, t_min = 1/N (Stable Diffusion), and n = N would begin at index N, which is
+ * none (diffusers #10003); with 0 it ends at the data: t_min < 1/N, or last_step: euler. */
 #include <math.h>
 
 #include "sde/ddpm_index.h"
@@ -11,7 +12,7 @@ static const vpsde_param params[] = {
      .kind = VPSDE_PARAM_INT,
      .value = 1,
      .max = 1,
-     .doc = "Added to each index; 0 needs t_min < 1/N."},
+     .doc = "Added to each index; 0 needs t_min < 1/N or last_step: euler."},
     {.name = NULL},
 };
 
@@ -19,7 +20,7 @@ static vpsde_status place(double *t, size_t n_steps, const vpsde_process *proces
                           const double *param)
 {
     double n;
-    VPSDE_TRY(vpsde_ddpm_chain(&n, process, n_steps, "leading"));
+    VPSDE_TRY(vpsde_ddpm_chain(&n, process, n_steps, (size_t)param[0], "leading"));
     const double stride = floor(n / (double)n_steps);
     for (size_t k = 1; k < n_steps; k++) {
         const double index = (double)(n_steps - 1 - k) * stride + param[0];

@@ -2,8 +2,9 @@
  *
  * alpha = exp(-b/2), sigma^2 = -expm1(-b) (1 - exp(-b) would cancel at small t),
  * lambda = log(alpha/sigma), phi = atan2(sigma, alpha), and their inverses
- * b = log1p(exp(-2 lambda)) = -2 log cos phi. b and lambda keep full relative accuracy; phi near pi/2
- * keeps alpha = cos phi to 1e-16/alpha of itself and loses b with it (solvers/ode.c draws the line). */
+ * b = log1p(exp(-2 lambda)) = -2 log cos phi. b and lambda keep full relative accuracy; phi near
+ * pi/2 keeps alpha = cos phi to 1e-16/alpha of itself and loses b with it (solvers/ode.c draws the
+ * line). */
 #include <vpsde/process.h>
 
 #include <math.h>

@@ -10,7 +10,7 @@ static vpsde_status place(double *t, size_t n_steps, const vpsde_process *proces
 {
     double n;
     (void)param;
-    VPSDE_TRY(vpsde_ddpm_chain(&n, process, n_steps, "trailing"));
+    VPSDE_TRY(vpsde_ddpm_chain(&n, process, n_steps, 0, "trailing"));
     const double stride = n / (double)n_steps;
     for (size_t k = 1; k < n_steps; k++) {
         const double index = nearbyint(n - (double)k * stride) - 1;

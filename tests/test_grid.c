@@ -2,6 +2,8 @@
 
 #include <vpsde/grid.h>
 
+#include <stdlib.h>
+
 #include "tests/sde_cases.h"
 
 static vpsde_grid *grid_of(const char *name, const vpsde_process *p, size_t n)
@@ -37,6 +39,7 @@ static void grids_decrease_or_are_refused(void **state)
             for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
                 const size_t n = steps[i];
                 double times[1001];
+                if (type->place_by) continue; /* test_calibrate */
                 for (size_t k = 0; k <= n; k++) {
                     times[k] = k == n ? 1e-3 : first * pow(1e-3 / first, (double)k / (double)n);
                 }
@@ -110,6 +113,205 @@ static void index_grids_pick_whole_steps(void **state)
     vpsde_process_destroy(q);
 }
 
+/* All N = 1000 steps where a rule has them, and what it implies: the data. */
+static void index_grids_reach_every_step(void **state)
+{
+    const double none = 0;
+    const struct {
+        const char *grid;
+        const double *param;
+        size_t n_steps, made;
+        vpsde_last_step last;
+        double t_min;
+    } cases[] = {
+        {"trailing", NULL, 1000, 1000, VPSDE_LAST_EULER, 1e-3},
+        {"leading", &none, 1000, 1000, VPSDE_LAST_EULER, 1e-3},
+        {"trailing", NULL, 1000, 1000, VPSDE_LAST_STOP, 0},
+        {"leading", &none, 1000, 1000, VPSDE_LAST_STOP, 0},
+        {"linspace", NULL, 999, 1000, VPSDE_LAST_EULER, 1e-3},
+        {"leading", NULL, 999, 1000, VPSDE_LAST_EULER, 1e-3},
+        {"linspace", NULL, 999, 999, VPSDE_LAST_STOP, 1e-3},
+        {"leading", NULL, 999, 999, VPSDE_LAST_TWEEDIE, 1e-3},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        vpsde_process *p = case_process("ddpm-linear", cases[i].t_min);
+        vpsde_grid *grid;
+        assert_ok(vpsde_grid_create(&grid, vpsde_grid_find(cases[i].grid), p, cases[i].n_steps,
+                                    cases[i].param, NULL, cases[i].last));
+        assert_int_equal(grid->n_steps, cases[i].made);
+        for (size_t k = 0; k < 1000; k++) {
+            assert_close(grid->node[k].label, 999 - (double)k, 0);
+        }
+        if (cases[i].made == 1000) assert_true(grid->node[1000].t == 0);
+        vpsde_grid_destroy(grid);
+        vpsde_process_destroy(p);
+    }
+}
+
+/* diffusers' leading indices of 5 steps without offset; the step from the last leads to the data. */
+static void a_rule_that_ends_at_t_min_goes_on_to_data(void **state)
+{
+    const double none = 0, label[5] = {999, 600, 400, 200, 0};
+    (void)state;
+    vpsde_process *p = case_process("ddpm-linear", 1e-3);
+    vpsde_grid *grid;
+    assert_ok(
+        vpsde_grid_create(&grid, vpsde_grid_find("leading"), p, 5, &none, NULL, VPSDE_LAST_EULER));
+    assert_int_equal(grid->n_steps, 5);
+    for (size_t k = 0; k < 5; k++) assert_close(grid->node[k].label, label[k], 0);
+    assert_true(grid->node[5].t == 0 && grid->param[0] == 0);
+    vpsde_grid_destroy(grid);
+    vpsde_process_destroy(p);
+}
+
+/* The published tables at 10 steps, halves of their intervals at 20, the process' own ends. */
+static void ays_has_the_published_nodes(void **state)
+{
+    static const double published[3][11] = {
+        {14.6146412293, 6.4745760956, 3.8636745985, 2.6946151520, 1.8841921177, 1.3943805092,
+         0.9642583904, 0.6523686016, 0.3977456272, 0.1515232662, 0.0291671582},
+        {14.6146412293, 6.3184485287, 3.7681790315, 2.1811480769, 1.3405244945, 0.8620721141,
+         0.5550693289, 0.3798540708, 0.2332364134, 0.1114188177, 0.0291671582},
+        {700, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.034, 0.002},
+    };
+    (void)state;
+    vpsde_process *p = case_process("vp-linear", 1e-3);
+    for (size_t m = 0; m < 3; m++) {
+        const double table = (double)m;
+        vpsde_grid *ten, *twenty;
+        assert_ok(
+            vpsde_grid_create(&ten, vpsde_grid_find("ays"), p, 10, &table, NULL, VPSDE_LAST_STOP));
+        assert_ok(vpsde_grid_create(&twenty, vpsde_grid_find("ays"), p, 20, &table, NULL,
+                                    VPSDE_LAST_STOP));
+        check_grid(ten, p, 10);
+        check_grid(twenty, p, 20);
+        for (size_t k = 1; k < 10; k++) {
+            assert_close(ten->node[k].sigma / ten->node[k].alpha / published[m][k], 1, 1e-10);
+        }
+        for (size_t k = 0; k < 10; k++) {
+            assert_close(twenty->node[2 * k + 1].lambda,
+                         (ten->node[k].lambda + ten->node[k + 1].lambda) / 2, 1e-10);
+        }
+        vpsde_grid_destroy(ten);
+        vpsde_grid_destroy(twenty);
+    }
+    vpsde_process_destroy(p);
+}
+
+/* ---- equal shares of what the Gaussian N(mu, v) produces, in closed form ---------------------- */
+
+enum { N_RATES = 8193 };
+static const double mu = 1.3, v = 0.25;
+
+static double variance_at(double b) { return exp(-b) * v - expm1(-b); }
+
+/* KL(p_b || N(0, 1)), and H[x_0 | x_b] up to a constant */
+static double free_energy(double b)
+{
+    const double mean2 = exp(-b) * mu * mu, variance = variance_at(b);
+    return 0.5 * (variance + mean2 - 1 - log(variance));
+}
+
+static double uncertainty(double b) { return -0.5 * log(-expm1(-b) / variance_at(b)); }
+
+static void exact_rates(vpsde_rates *rates, double *memory, const vpsde_process *p)
+{
+    const double first = vpsde_process_at(p, vpsde_process_t_max(p)).lambda;
+    const double last = vpsde_process_at(p, vpsde_process_get_spec(p)->t_min).lambda;
+    double *b = memory, *dissipation = memory + N_RATES, *entropy = memory + 2 * N_RATES;
+    for (size_t m = 0; m < N_RATES; m++) {
+        const double share = (double)m / (N_RATES - 1);
+        const vpsde_coef c = vpsde_process_at_lambda(p, first + share * (last - first));
+        const double V = variance_at(c.b), force = (V - 1) * (V - 1) / V;
+        b[m] = c.b;
+        dissipation[m] = 0.5 * (force + c.alpha * c.alpha * mu * mu);
+        entropy[m] = 0.5 * (1 / (c.sigma * c.sigma) - 1 / V);
+    }
+    *rates = (vpsde_rates){.n = N_RATES, .b = b, .dissipation = dissipation, .entropy = entropy};
+}
+
+static void equal_shares_of_a_gaussian(void **state)
+{
+    static const char *const schedules[] = {"vp-linear", "ddpm-linear", "cosine"};
+    static const size_t steps[] = {1, 2, 3, 10, 50};
+    static double (*const produced[])(double) = {free_energy, uncertainty};
+    static double memory[3 * N_RATES];
+    (void)state;
+    for (size_t i = 0; i < 2 * 3 * 5; i++) {
+        const double param[2] = {(double)(i % 2), 128};
+        const size_t n = steps[i / 6];
+        vpsde_process *p = case_process(schedules[i / 2 % 3], 1e-3);
+        vpsde_rates rates;
+        vpsde_grid *grid;
+        exact_rates(&rates, memory, p);
+        assert_ok(vpsde_grid_create_by(&grid, vpsde_grid_find("equal-dissipation"), p, n, param,
+                                       &rates, VPSDE_LAST_STOP));
+        check_grid(grid, p, n);
+        double (*const total)(double) = produced[i % 2];
+        const double all = total(grid->node[n].b) - total(grid->node[0].b);
+        for (size_t k = 0; k < n; k++) {
+            const double share = total(grid->node[k + 1].b) - total(grid->node[k].b);
+            assert_close(share / all, 1 / (double)n, 1e-10);
+        }
+        vpsde_grid_destroy(grid);
+        vpsde_process_destroy(p);
+    }
+}
+
+static void rates_that_make_no_sense(void **state)
+{
+    (void)state;
+    static double memory[3 * N_RATES];
+    const vpsde_grid_type *type = vpsde_grid_find("equal-dissipation");
+    const vpsde_last_step stop = VPSDE_LAST_STOP;
+    vpsde_process *p = case_process("vp-linear", 1e-3), *zero = case_process("vp-linear", 0);
+    vpsde_rates good, bad;
+    vpsde_grid *grid;
+    exact_rates(&good, memory, p);
+    double *none = calloc(N_RATES, sizeof(*none));
+    bad = good;
+    bad.n = N_RATES - 1;
+    assert_fails(vpsde_grid_create_by(&grid, type, p, 5, NULL, &bad, stop), VPSDE_EINVAL,
+                 "rates must be given at 2 or more b from");
+    assert_fails(vpsde_grid_create_by(&grid, type, zero, 5, NULL, &good, stop), VPSDE_EINVAL,
+                 "needs t_min > 0");
+    bad = good;
+    bad.dissipation = none;
+    assert_fails(vpsde_grid_create_by(&grid, type, p, 5, NULL, &bad, stop), VPSDE_EINVAL,
+                 "the rate is 0 at every node");
+    none[7] = (double)INFINITY;
+    assert_fails(vpsde_grid_create_by(&grid, type, p, 5, NULL, &bad, stop), VPSDE_EINVAL,
+                 "rate inf at node 7");
+    memory[5] = memory[4];
+    assert_fails(vpsde_grid_create_by(&grid, type, p, 5, NULL, &good, stop), VPSDE_EINVAL,
+                 "b must decrease");
+    assert_fails(vpsde_grid_create_by(&grid, vpsde_grid_find("karras"), p, 5, NULL, &good, stop),
+                 VPSDE_EINVAL, "goes by no rates");
+    free(none);
+    vpsde_process_destroy(p);
+    vpsde_process_destroy(zero);
+}
+
+/* Estimates may be 0 or negative in places: nodes keep away from there and still decrease. */
+static void noisy_rates_still_order_the_nodes(void **state)
+{
+    (void)state;
+    static double memory[3 * N_RATES];
+    vpsde_process *p = case_process("vp-linear", 1e-3);
+    vpsde_rates rates;
+    vpsde_grid *grid;
+    exact_rates(&rates, memory, p);
+    for (size_t m = 0; m < N_RATES; m++) {
+        if (m / 100 % 2 == 0 || m % 3 == 0) memory[N_RATES + m] *= -1;
+    }
+    assert_ok(vpsde_grid_create_by(&grid, vpsde_grid_find("equal-dissipation"), p, 40, NULL, &rates,
+                                   VPSDE_LAST_STOP));
+    check_grid(grid, p, 40);
+    vpsde_grid_destroy(grid);
+    vpsde_process_destroy(p);
+}
+
 static void last_steps(void **state)
 {
     vpsde_grid *grid;
@@ -159,7 +361,7 @@ static void registry_is_complete(void **state)
         assert_ptr_equal(vpsde_grid_find(type->name), type);
         assert_true(type->name[strspn(type->name, "abcdefghijklmnopqrstuvwxyz-")] == 0);
         assert_true(type->source && type->source[0] && type->doc && type->doc[0]);
-        assert_true(type->takes_times == !type->place);
+        assert_int_equal(type->takes_times + !!type->place + !!type->place_by, 1);
     }
 }
 
@@ -179,6 +381,7 @@ static void refuses_what_makes_no_sense(void **state)
     const double rho = 0.5, half = 0.5, none = 0;
     (void)state;
     vpsde_process *p = case_process("ddpm-linear", 1e-3), *zero = case_process("vp-linear", 0);
+    vpsde_process *late = case_process("vp-linear", 0.5);
     const vpsde_last_step stop = VPSDE_LAST_STOP;
     assert_refused("none", p, 10, NULL, NULL, stop, "grid: must be given");
     assert_refused("uniform-t", p, 0, NULL, NULL, stop, "steps: must be in [1, 1000000], got 0");
@@ -194,10 +397,18 @@ static void refuses_what_makes_no_sense(void **state)
     assert_refused("uniform-lambda", zero, 5, NULL, NULL, stop, "needs t_min > 0");
     assert_refused("karras", p, 5, &rho, NULL, stop, "rho: must be in [1, 100], got 0.5");
     assert_refused("leading", p, 5, &half, NULL, stop, "steps_offset: must be a whole number");
-    assert_refused("trailing", p, 1001, NULL, NULL, stop, "picks among 1000 DDPM steps, got 1001");
-    assert_refused("leading", p, 5, &none, NULL, stop, "0.001 at node 4 and 0.001");
-    assert_refused("linspace", p, 1000, NULL, NULL, stop, "nodes must strictly decrease in t");
+    assert_refused("trailing", p, 1001, NULL, NULL, stop, "at most 1000 steps among 1000 DDPM");
+    assert_refused("leading", p, 1000, NULL, NULL, stop, "places at most 999 steps among 1000");
+    assert_refused("linspace", p, 1000, NULL, NULL, stop, "places at most 999 steps among 1000");
+    assert_refused("leading", p, 5, &none, NULL, stop,
+                   "t_min must lie below node 4 at t = 0.001, got 0.001; take fewer steps or a "
+                   "smaller t_min, or last_step: euler");
+    assert_refused("trailing", p, 1000, NULL, NULL, stop, "t_min must lie below node 999");
+    assert_refused("ays", zero, 5, NULL, NULL, stop, "grid ays: needs t_min > 0");
+    assert_refused("ays", late, 5, NULL, NULL, stop, "of the table lies outside the process");
+    assert_refused("equal-dissipation", p, 5, NULL, NULL, stop, "vpsde_grid_calibrate");
     vpsde_grid_destroy(NULL);
+    vpsde_process_destroy(late);
     vpsde_process_destroy(p);
     vpsde_process_destroy(zero);
 }
@@ -209,6 +420,12 @@ int main(void)
         cmocka_unit_test(grids_decrease_or_are_refused),
         cmocka_unit_test(policies_place_by_their_formulas),
         cmocka_unit_test(index_grids_pick_whole_steps),
+        cmocka_unit_test(index_grids_reach_every_step),
+        cmocka_unit_test(a_rule_that_ends_at_t_min_goes_on_to_data),
+        cmocka_unit_test(ays_has_the_published_nodes),
+        cmocka_unit_test(equal_shares_of_a_gaussian),
+        cmocka_unit_test(rates_that_make_no_sense),
+        cmocka_unit_test(noisy_rates_still_order_the_nodes),
         cmocka_unit_test(last_steps),
         cmocka_unit_test(user_nodes_are_taken_as_they_are),
         cmocka_unit_test(refuses_what_makes_no_sense),

@@ -96,13 +96,14 @@ VPSDE_API vpsde_coef vpsde_process_at_phi(const vpsde_process *process, double p
 VPSDE_API double vpsde_process_label(const vpsde_process *process, double t);
 VPSDE_API double vpsde_process_t_of_label(const vpsde_process *process, double label);
 
-/** Forward process: x_t = (alpha_t/alpha_s) x_s + sqrt(1 - alpha_t^2/alpha_s^2) z from `from` to the
- *  noisier `to`; x, z, out (count elements), aliasing allowed. Ho et al. 2020, eq. (4). */
+/** Forward process: x_t = (alpha_t/alpha_s) x_s + sqrt(1 - alpha_t^2/alpha_s^2) z from `from` to
+ *  the noisier `to`; x, z, out (count elements), aliasing allowed. Ho et al. 2020, eq. (4). */
 VPSDE_API void vpsde_forward(double *out, const vpsde_coef *from, const vpsde_coef *to,
                              const double *x, const double *z, size_t count);
 
 /** Posterior q(x_s | x_t, x_0) = N(m_x0 x_0 + m_xt x_t, var), s cleaner than t.
- *  Ho et al. 2020 (arXiv:2006.11239), eqs. (6), (7), for any stride: beta := 1 - alpha_t^2/alpha_s^2. */
+ *  Ho et al. 2020 (arXiv:2006.11239), eqs. (6), (7), for any stride: beta := 1 -
+ *  alpha_t^2/alpha_s^2. */
 typedef struct vpsde_posterior {
     double m_x0, m_xt; /* mean coefficients */
     double var;        /* beta sigma_s^2 / sigma_t^2 ("small") */
