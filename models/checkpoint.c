@@ -37,6 +37,7 @@ void vpsde_checkpoint_model(vpsde_checkpoint *c, const vpsde_model *model)
     (void)snprintf(text, sizeof(text), model->rank == 3 ? "%zu,%zu,%zu" : "%zu", model->shape[0],
                    model->shape[1], model->shape[2]);
     vpsde_checkpoint_text(c, "vpsde.shape", text);
+    vpsde_checkpoint_text(c, VPSDE_CHECKPOINT_PREDICTION, vpsde_prediction_name(model->prediction));
     const vpsde_process_spec *const spec = &model->process;
     if (!spec->schedule) return;
     vpsde_checkpoint_text(c, "vpsde.schedule", spec->schedule->name);
@@ -173,6 +174,22 @@ static vpsde_status read_process(vpsde_model *model, const vpsde_safetensors *fi
     return VPSDE_OK;
 }
 
+static vpsde_status read_prediction(vpsde_model *model, const vpsde_safetensors *file)
+{
+    const char *const word = vpsde_safetensors_metadata(file, VPSDE_CHECKPOINT_PREDICTION);
+    if (!word) return VPSDE_OK;
+    const int prediction = vpsde_prediction_find(word);
+    if (prediction < 0) {
+        return vpsde_fail(VPSDE_EDATA,
+                          "%s: metadata " VPSDE_CHECKPOINT_PREDICTION
+                          ": expected eps, x0, v or score, got \"%s\"",
+                          vpsde_safetensors_path(file), word);
+    }
+    model->prediction = (vpsde_prediction)prediction;
+    model->says_prediction = true;
+    return VPSDE_OK;
+}
+
 vpsde_status vpsde_checkpoint_read_model(vpsde_model *model, const vpsde_safetensors *file)
 {
     size_t dim;
@@ -182,6 +199,7 @@ vpsde_status vpsde_checkpoint_read_model(vpsde_model *model, const vpsde_safeten
                           vpsde_safetensors_path(file), dim, model->dim);
     }
     VPSDE_TRY(read_shape(&model->rank, model->shape, file));
+    VPSDE_TRY(read_prediction(model, file));
     VPSDE_TRY(read_process(model, file));
     (void)snprintf(model->sha256, sizeof(model->sha256), "%s", vpsde_safetensors_sha256(file));
     return VPSDE_OK;

@@ -2,6 +2,7 @@
  *
  *   vpsde.kind       name of the registered model
  *   vpsde.shape      "2" or "1,14,14" (channel, row, column)
+ *   vpsde.prediction what the network returns: eps, x0, v or score; absent: eps
  *   vpsde.schedule   name of the registered schedule; absent: made for any process
  *   vpsde.schedule.P one key for each parameter P of that schedule
  *   vpsde.betas      (a float64 tensor) for schedules that take a table
@@ -15,7 +16,8 @@
 
 #include "core/safetensors.h"
 
-#define VPSDE_CHECKPOINT_BETAS "vpsde.betas"
+#define VPSDE_CHECKPOINT_BETAS      "vpsde.betas"
+#define VPSDE_CHECKPOINT_PREDICTION "vpsde.prediction"
 
 enum { VPSDE_CHECKPOINT_FACTS = 64, VPSDE_CHECKPOINT_TEXT = 96 };
 
@@ -29,7 +31,7 @@ typedef struct vpsde_checkpoint {
 
 void vpsde_checkpoint_text(vpsde_checkpoint *c, const char *key, const char *value);
 void vpsde_checkpoint_number(vpsde_checkpoint *c, const char *key, double value);
-/* kind, shape and process of a model. */
+/* kind, shape, prediction and process of a model. */
 void vpsde_checkpoint_model(vpsde_checkpoint *c, const vpsde_model *model);
 /* The tensor of betas where the model's schedule has one; returns how many were written (0, 1). */
 size_t vpsde_checkpoint_betas(vpsde_tensor_out *tensor, const vpsde_model *model);
@@ -41,7 +43,7 @@ vpsde_status vpsde_checkpoint_read_size(size_t *out, const vpsde_safetensors *fi
                                         size_t max);
 /* The number of values of vpsde.shape. */
 vpsde_status vpsde_checkpoint_read_dim(size_t *dim, const vpsde_safetensors *file);
-/* shape, process and SHA-256 into a model; its dim must be the shape's product. */
+/* shape, prediction, process and SHA-256 into a model; its dim must be the shape's product. */
 vpsde_status vpsde_checkpoint_read_model(vpsde_model *model, const vpsde_safetensors *file);
 
 #endif

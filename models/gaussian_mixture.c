@@ -5,6 +5,8 @@
  *   s = grad log p_t = sum_k g_k s_k,  eps = -sigma s
  *   Hess log p_t = sum_k g_k (-C_k^-1 + (s_k - s)(s_k - s)^T)
  *   div s = sum_k g_k (|s_k - s|^2 - tr C_k^-1)
+ * p_t of a class is the same over its components, weights over their sum.
+ *   grad div s = sum_k g_k ((|s_k - s|^2 - tr C_k^-1) (s_k - s) - 2 C_k^-1 (s_k - s))
  * (the Hessian is sum_k g_k s_k s_k^T - s s^T written without cancellation). C_k^-1 for all t comes
  * from one eigendecomposition: O(n d^2) a row, O(n d) where all covariances are diagonal. */
 #include <math.h>
@@ -111,8 +113,15 @@ INLINE void add_from_basis(size_t d, double *restrict out, double factor, const 
     }
 }
 
-/* Responsibilities, and s_k in its own eigenbasis; returns log p_t(x). */
-INLINE double responsibilities(scratch *w, const mixture *m, size_t d, const double *x)
+INLINE bool is_of(const mixture *m, size_t k, int32_t label)
+{
+    return label < 0 || m->class_of[k] == label;
+}
+
+/* Responsibilities, and s_k in its own eigenbasis, of the components of a class (all: below 0); returns
+ * log p_t(x). */
+INLINE double responsibilities(scratch *w, const mixture *m, size_t d, int32_t label,
+                               const double *x)
 {
     double *restrict residual = w->residual, *row = w->row;
     const double alpha = w->alpha;
@@ -122,6 +131,10 @@ INLINE double responsibilities(scratch *w, const mixture *m, size_t d, const dou
         const double *inverse = w->inverse + m->spectrum[k] * d;
         double *restrict s_k = w->s_k + k * d;
         const double *y = basis ? row : residual;
+        if (!is_of(m, k, label)) {
+            w->g[k] = -INFINITY;
+            continue;
+        }
         for (size_t j = 0; j < d; j++) residual[j] = x[j] - alpha * mean[j];
         if (basis) to_basis(d, row, basis, residual);
         for (size_t j = 0; j < d; j++) s_k[j] = -inverse[j] * y[j];
@@ -134,7 +147,8 @@ INLINE double responsibilities(scratch *w, const mixture *m, size_t d, const dou
     }
     const double share = 1 / sum;
     for (size_t k = 0; k < m->n; k++) w->g[k] *= share;
-    return top + log(sum) - 0.5 * (double)d * log_two_pi;
+    const double logp = top + log(sum) - 0.5 * (double)d * log_two_pi;
+    return label < 0 ? logp : logp - m->log_share[label];
 }
 
 /* w->s, after responsibilities; turns s_k out of its eigenbasis. */
@@ -168,6 +182,35 @@ INLINE double divergence(const scratch *w, const mixture *m, size_t d)
     return div;
 }
 
+/* out += factor C_k^-1 v, by w->residual. */
+INLINE void add_precision(const scratch *w, const mixture *m, size_t d, size_t k, double factor,
+                          const double *v, double *restrict out)
+{
+    const double *basis = basis_of(m, k), *inverse = w->inverse + m->spectrum[k] * d;
+    double *restrict turned = w->residual;
+    for (size_t j = 0; !basis && j < d; j++) out[j] += factor * inverse[j] * v[j];
+    if (!basis) return;
+    to_basis(d, turned, basis, v);
+    for (size_t j = 0; j < d; j++) turned[j] *= inverse[j];
+    add_from_basis(d, out, factor, basis, turned);
+}
+
+/* out = factor grad div s, after score. */
+INLINE void divergence_gradient(const scratch *w, const mixture *m, size_t d, double factor,
+                                double *restrict out)
+{
+    double *restrict row = w->row;
+    for (size_t j = 0; j < d; j++) out[j] = 0;
+    for (size_t k = 0; k < m->n; k++) {
+        const double *s_k = w->s_k + k * d, g = factor * w->g[k];
+        if (g == 0) continue;
+        for (size_t j = 0; j < d; j++) row[j] = s_k[j] - w->s[j];
+        const double along = g * (dot(d, row, row) - w->trace[m->spectrum[k]]);
+        for (size_t j = 0; j < d; j++) out[j] += along * row[j];
+        add_precision(w, m, d, k, -2 * g, row, out);
+    }
+}
+
 /* out = Hess log p_t v, after score. */
 INLINE void hessian_product(const scratch *w, const mixture *m, size_t d, double *restrict out,
                             const double *v)
@@ -175,20 +218,19 @@ INLINE void hessian_product(const scratch *w, const mixture *m, size_t d, double
     double *restrict row = w->row;
     for (size_t j = 0; j < d; j++) out[j] = 0;
     for (size_t k = 0; k < m->n; k++) {
-        const double *s_k = w->s_k + k * d, *basis = basis_of(m, k), g = w->g[k];
-        const double *inverse = w->inverse + m->spectrum[k] * d;
+        const double *s_k = w->s_k + k * d, g = w->g[k];
         if (g == 0) continue;
         for (size_t j = 0; j < d; j++) row[j] = s_k[j] - w->s[j];
         const double along = g * dot(d, row, v);
         for (size_t j = 0; j < d; j++) out[j] += along * row[j];
-        if (basis) {
-            to_basis(d, row, basis, v);
-            for (size_t j = 0; j < d; j++) row[j] *= inverse[j];
-            add_from_basis(d, out, -g, basis, row);
-        } else {
-            for (size_t j = 0; j < d; j++) out[j] -= g * inverse[j] * v[j];
-        }
+        add_precision(w, m, d, k, -g, v, out);
     }
+}
+
+/* A mixture without classes has none to look at. */
+INLINE int32_t label_of(const mixture *m, const int32_t *classes, size_t i)
+{
+    return classes && m->n_classes > 0 ? classes[i] : MIXTURE_NO_CLASS;
 }
 
 INLINE void each_row(scratch *w, const mixture *m, size_t d, const vpsde_eval *e)
@@ -196,10 +238,13 @@ INLINE void each_row(scratch *w, const mixture *m, size_t d, const vpsde_eval *e
     for (size_t i = 0; i < e->n; i++) {
         double *restrict eps = e->eps + i * d;
         set_time(w, m, &e->coef[i * e->coef_stride]);
-        responsibilities(w, m, d, e->x + i * d);
+        const int32_t label = label_of(m, e->classes, i);
+        const double logp = responsibilities(w, m, d, label, e->x + i * d);
+        if (e->logp) e->logp[i] = logp;
         score(w, m, d);
         for (size_t j = 0; j < d; j++) eps[j] = -w->sigma * w->s[j];
         if (e->div) e->div[i] = -w->sigma * divergence(w, m, d);
+        if (e->ddiv) divergence_gradient(w, m, d, -w->sigma, e->ddiv + i * d);
         for (size_t q = i * e->k; q < (i + 1) * e->k; q++) {
             double *restrict deps = e->deps + q * d;
             hessian_product(w, m, d, deps, e->dx + q * d);
@@ -210,11 +255,8 @@ INLINE void each_row(scratch *w, const mixture *m, size_t d, const vpsde_eval *e
 
 VPSDE_VECTOR static void rows(scratch *w, const mixture *m, const vpsde_eval *e)
 {
-    if (m->d == 2) {
-        each_row(w, m, 2, e);
-    } else {
-        each_row(w, m, m->d, e);
-    }
+    if (m->d == 2) each_row(w, m, 2, e);
+    if (m->d != 2) each_row(w, m, m->d, e);
 }
 
 static vpsde_status eval(const vpsde_model *model, void *ws, const vpsde_eval *e)
@@ -223,16 +265,24 @@ static vpsde_status eval(const vpsde_model *model, void *ws, const vpsde_eval *e
     return VPSDE_OK;
 }
 
-static vpsde_status log_p(const vpsde_model *model, size_t n, const vpsde_coef *c, const double *x,
-                          double *logp)
+static vpsde_status log_p_of(const vpsde_model *model, size_t n, const vpsde_coef *c,
+                             const int32_t *classes, const double *x, double *logp)
 {
     const mixture *m = model->impl;
     scratch *w;
     VPSDE_TRY(scratch_create(&w, m));
     set_time(w, m, c);
-    for (size_t i = 0; i < n; i++) logp[i] = responsibilities(w, m, m->d, x + i * m->d);
+    for (size_t i = 0; i < n; i++) {
+        logp[i] = responsibilities(w, m, m->d, label_of(m, classes, i), x + i * m->d);
+    }
     free(w);
     return VPSDE_OK;
+}
+
+static vpsde_status log_p(const vpsde_model *model, size_t n, const vpsde_coef *c, const double *x,
+                          double *logp)
+{
+    return log_p_of(model, n, c, NULL, x, logp);
 }
 
 static size_t choose(const mixture *m, double u)
@@ -243,8 +293,23 @@ static size_t choose(const mixture *m, double u)
     return k;
 }
 
-static vpsde_status draw(const vpsde_model *model, const vpsde_coef *c, uint64_t seed,
-                         vpsde_purpose purpose, uint64_t first, size_t n, double *x)
+static size_t choose_of(const mixture *m, int32_t label, double u)
+{
+    size_t last = 0;
+    double sum = 0;
+    if (label < 0) return choose(m, u);
+    for (size_t k = 0; k < m->n; k++) {
+        if (m->class_of[k] != label || isinf(m->log_weight[k])) continue;
+        last = k;
+        sum += exp(m->log_weight[k] - m->log_share[label]);
+        if (u < sum) break;
+    }
+    return last;
+}
+
+static vpsde_status draw_of(const vpsde_model *model, const vpsde_coef *c, uint64_t seed,
+                            vpsde_purpose purpose, uint64_t first, size_t n, const int32_t *classes,
+                            double *x)
 {
     const mixture *m = model->impl;
     const size_t d = m->d;
@@ -255,7 +320,7 @@ static vpsde_status draw(const vpsde_model *model, const vpsde_coef *c, uint64_t
     for (size_t i = 0; i < n; i++, x += d) {
         double u;
         vpsde_uniforms(&u, seed, purpose, first + i, 1, NODE_COMPONENT, 1);
-        const size_t k = choose(m, u);
+        const size_t k = choose_of(m, label_of(m, classes, i), u);
         const double *lambda = m->lambda + m->spectrum[k] * d, *basis = basis_of(m, k);
         for (size_t j = 0; j < d; j++) {
             z[j] = sqrt(a2 * lambda[j] + s2) * x[j];
@@ -267,14 +332,19 @@ static vpsde_status draw(const vpsde_model *model, const vpsde_coef *c, uint64_t
     return VPSDE_OK;
 }
 
+static vpsde_status draw(const vpsde_model *model, const vpsde_coef *c, uint64_t seed,
+                         vpsde_purpose purpose, uint64_t first, size_t n, double *x)
+{
+    return draw_of(model, c, seed, purpose, first, n, NULL, x);
+}
+
 static void destroy(void *impl) { mixture_free(impl); }
 
 static vpsde_status workspace_create(void **ws, const vpsde_model *model, size_t rows,
                                      size_t tangents)
 {
     scratch *w;
-    (void)rows;
-    (void)tangents;
+    (void)rows, (void)tangents;
     VPSDE_TRY(scratch_create(&w, model->impl));
     *ws = w;
     return VPSDE_OK;
@@ -284,7 +354,21 @@ static vpsde_status configure(vpsde_model **out, struct vpsde_config *section)
 {
     mixture *m;
     VPSDE_TRY(mixture_configure(&m, section));
-    return vpsde_model_wrap(out, &vpsde_model_gaussian_mixture, m->d, m);
+    VPSDE_TRY(vpsde_model_wrap(out, &vpsde_model_gaussian_mixture, m->d, m));
+    (*out)->n_classes = m->n_classes;
+    return VPSDE_OK;
+}
+
+vpsde_status vpsde_gaussian_mixture_classes(vpsde_model *mixture_model, const int32_t *class_of)
+{
+    if (mixture_model->type != &vpsde_model_gaussian_mixture) {
+        return vpsde_fail(VPSDE_EINVAL, "%s is no gaussian-mixture whose components have classes",
+                          mixture_model->type->name);
+    }
+    mixture *m = mixture_model->impl;
+    VPSDE_TRY(mixture_set_classes(m, class_of));
+    mixture_model->n_classes = m->n_classes;
+    return VPSDE_OK;
 }
 
 vpsde_status vpsde_gaussian_mixture_create(vpsde_model **out, size_t n_components, size_t dim,
@@ -303,7 +387,7 @@ const vpsde_model_type vpsde_model_gaussian_mixture = {
     .source = "closed form: convolution of Gaussians",
     .doc = "Sum of Gaussians with exact score, divergence, density and samples at every time.",
     .flags = VPSDE_MODEL_ANALYTIC | VPSDE_MODEL_DIVERGENCE | VPSDE_MODEL_LOG_P | VPSDE_MODEL_DRAW |
-             VPSDE_MODEL_JVP | VPSDE_MODEL_ANY_ROWS,
+             VPSDE_MODEL_JVP | VPSDE_MODEL_ANY_ROWS | VPSDE_MODEL_DIV_GRADIENT,
     .configure = configure,
     .destroy = destroy,
     .workspace_create = workspace_create,
@@ -311,4 +395,6 @@ const vpsde_model_type vpsde_model_gaussian_mixture = {
     .eval = eval,
     .log_p = log_p,
     .draw = draw,
+    .log_p_of = log_p_of,
+    .draw_of = draw_of,
 };

@@ -25,7 +25,12 @@ typedef struct mixture {
     size_t *rotation; /* (n) matrix of basis, or MIXTURE_UNROTATED where U is the identity */
     size_t n_rotations;
     double *basis; /* (n_rotations, d, d): row j is eigenvector j */
+    size_t n_classes;
+    int32_t *class_of; /* (n), NULL without classes */
+    double *log_share; /* (n_classes) log of the weight of a class */
 } mixture;
+
+enum { MIXTURE_NO_CLASS = -1 };
 
 /* Either variances (n, d) or covariances (n, d, d) is given, the other is NULL. EINVAL naming the
  * component; *key is then the offending key of the configuration. */
@@ -34,7 +39,10 @@ vpsde_status mixture_build(mixture **out, const char **key, size_t n, size_t d,
                            const double *covariances);
 void mixture_free(mixture *m); /* NULL is fine */
 
-/* Reads weights, means and variances or covariances. ECONFIG. */
+/* Component k belongs to class class_of[k] >= 0, every class up to the largest has weight. EINVAL. */
+vpsde_status mixture_set_classes(mixture *m, const int32_t *class_of);
+
+/* Reads weights, means, variances or covariances, and classes. ECONFIG. */
 vpsde_status mixture_configure(mixture **out, struct vpsde_config *section);
 
 #endif

@@ -19,6 +19,8 @@ void mixture_free(mixture *m)
     free(m->isotropic);
     free(m->rotation);
     free(m->basis);
+    free(m->class_of);
+    free(m->log_share);
     free(m);
 }
 
@@ -203,5 +205,50 @@ vpsde_status mixture_build(mixture **out, const char **key, size_t n, size_t d,
         return status;
     }
     *out = m;
+    return VPSDE_OK;
+}
+
+/* Each class' weight, as its log. */
+static vpsde_status weigh_classes(const double *log_weight, size_t n, const int32_t *class_of,
+                                  size_t n_classes, double *log_share)
+{
+    for (size_t k = 0; k < n; k++) log_share[class_of[k]] += exp(log_weight[k]);
+    for (size_t q = 0; q < n_classes; q++) {
+        if (!(log_share[q] > 0)) {
+            return vpsde_fail(VPSDE_EINVAL,
+                              "class %zu of %zu has no component with a weight; expected classes "
+                              "numbered from 0, each with weight",
+                              q, n_classes);
+        }
+        log_share[q] = log(log_share[q]);
+    }
+    return VPSDE_OK;
+}
+
+vpsde_status mixture_set_classes(mixture *m, const int32_t *class_of)
+{
+    size_t n_classes = 0;
+    int32_t *own;
+    double *log_share;
+    for (size_t k = 0; k < m->n; k++) {
+        if (class_of[k] < 0 || (size_t)class_of[k] >= m->n) {
+            return vpsde_fail(VPSDE_EINVAL, "class of component %zu must be from 0 to %zu, got %d",
+                              k, m->n - 1, class_of[k]);
+        }
+        if ((size_t)class_of[k] >= n_classes) n_classes = (size_t)class_of[k] + 1;
+    }
+    VPSDE_TRY(vpsde_alloc(&log_share, n_classes, sizeof(*log_share)));
+    vpsde_status status = weigh_classes(m->log_weight, m->n, class_of, n_classes, log_share);
+    if (status == VPSDE_OK) status = vpsde_alloc(&own, m->n, sizeof(*own));
+    if (status != VPSDE_OK) {
+        free(log_share);
+        return status;
+    }
+    memcpy(own, class_of, m->n * sizeof(*own));
+    free(m->class_of);
+    free(m->log_share);
+    m->class_of = own;
+    m->log_share = log_share;
+    m->n_classes = n_classes;
     return VPSDE_OK;
 }

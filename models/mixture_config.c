@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdlib.h>
 
 #include "core/config.h"
@@ -13,7 +14,7 @@ typedef struct array {
 } array;
 
 typedef struct section {
-    array weights, means, variances, covariances;
+    array weights, means, variances, covariances, classes;
 } section;
 
 static vpsde_status read_array(array *a, vpsde_config *c, const char *key)
@@ -27,7 +28,7 @@ static vpsde_status read_section(section *s, vpsde_config *c)
     VPSDE_TRY(read_array(&s->means, c, "means"));
     VPSDE_TRY(read_array(&s->variances, c, "variances"));
     VPSDE_TRY(read_array(&s->covariances, c, "covariances"));
-    return VPSDE_OK;
+    return read_array(&s->classes, c, "classes");
 }
 
 /* Shapes: weights (n), means (n, d) or (n) for d = 1. */
@@ -78,6 +79,25 @@ static vpsde_status expand(double **out, const array *a, const vpsde_config *c, 
     return VPSDE_OK;
 }
 
+static vpsde_status set_classes(mixture *m, const array *a, const vpsde_config *c)
+{
+    int32_t *class_of;
+    if (a->rank != 1 || a->dims[0] != m->n) {
+        return vpsde_config_fail(c, "classes", "must be %zu whole numbers, one a component", m->n);
+    }
+    for (size_t k = 0; k < m->n; k++) {
+        if (!(a->value[k] >= 0 && a->value[k] < INT32_MAX && a->value[k] == floor(a->value[k]))) {
+            return vpsde_config_fail(c, "classes", "must be whole numbers from 0, got %g",
+                                     a->value[k]);
+        }
+    }
+    VPSDE_TRY(vpsde_alloc(&class_of, m->n, sizeof(*class_of)));
+    for (size_t k = 0; k < m->n; k++) class_of[k] = (int32_t)a->value[k];
+    const vpsde_status status = mixture_set_classes(m, class_of);
+    free(class_of);
+    return status == VPSDE_OK ? VPSDE_OK : vpsde_config_fail_at(status, c, "classes");
+}
+
 static vpsde_status build(mixture **out, const section *s, const vpsde_config *c)
 {
     size_t n = 0, d = 0;
@@ -88,17 +108,24 @@ static vpsde_status build(mixture **out, const section *s, const vpsde_config *c
     const vpsde_status status = mixture_build(out, &key, n, d, s->weights.value, s->means.value,
                                               variances, s->covariances.value);
     free(variances);
-    return status == VPSDE_OK ? VPSDE_OK : vpsde_config_fail_at(status, c, key);
+    if (status != VPSDE_OK) return vpsde_config_fail_at(status, c, key);
+    return s->classes.value ? set_classes(*out, &s->classes, c) : VPSDE_OK;
 }
 
 vpsde_status mixture_configure(mixture **out, vpsde_config *c)
 {
     section s = {0};
+    *out = NULL;
     vpsde_status status = read_section(&s, c);
     if (status == VPSDE_OK) status = build(out, &s, c);
     free(s.weights.value);
     free(s.means.value);
     free(s.variances.value);
     free(s.covariances.value);
+    free(s.classes.value);
+    if (status != VPSDE_OK) {
+        mixture_free(*out);
+        *out = NULL;
+    }
     return status;
 }

@@ -5,6 +5,7 @@
 
 #include "core/mem.h"
 #include "core/safetensors.h"
+#include "models/prediction.h"
 
 enum { BLOCK_ROWS = 64 };
 
@@ -138,6 +139,18 @@ static vpsde_status check(const vpsde_model *model, const workspace *w, const vp
                           "Jacobian-vector products",
                           type->name);
     }
+    if (e->ddiv && !(type->flags & VPSDE_MODEL_DIV_GRADIENT)) {
+        return vpsde_fail(VPSDE_EINVAL,
+                          "model %s does not know the gradient of its divergence in closed form",
+                          type->name);
+    }
+    if (e->range && !(type->flags & VPSDE_MODEL_RANGE)) {
+        return vpsde_fail(VPSDE_EINVAL, "model %s does not predict variances", type->name);
+    }
+    if (e->logp && !(type->flags & VPSDE_MODEL_LOG_P)) {
+        return vpsde_fail(VPSDE_EINVAL, "model %s does not know its density in closed form",
+                          type->name);
+    }
     if (e->n > w->rows || e->k > w->tangents) {
         return vpsde_fail(VPSDE_EINVAL,
                           "model %s: %zu rows with %zu tangents do not fit a workspace made for "
@@ -155,7 +168,9 @@ vpsde_status vpsde_model_eval(const vpsde_model *model, void *ws, const vpsde_ev
 {
     const workspace *w = ws;
     VPSDE_TRY(check(model, w, e));
-    return model->type->eval(model, w->impl, e);
+    VPSDE_TRY(model->type->eval(model, w->impl, e));
+    vpsde_prediction_to_eps(model, e);
+    return VPSDE_OK;
 }
 
 vpsde_status vpsde_model_log_p(const vpsde_model *model, size_t n, const vpsde_coef *c,
@@ -166,4 +181,24 @@ vpsde_status vpsde_model_log_p(const vpsde_model *model, size_t n, const vpsde_c
                           model->type->name);
     }
     return model->type->log_p(model, n, c, x, logp);
+}
+
+vpsde_status vpsde_model_log_p_of(const vpsde_model *model, size_t n, const vpsde_coef *c,
+                                  const int32_t *classes, const double *x, double *logp)
+{
+    const vpsde_model_type *type = model->type;
+    if (!classes || !type->log_p_of) return vpsde_model_log_p(model, n, c, x, logp);
+    return type->log_p_of(model, n, c, classes, x, logp);
+}
+
+vpsde_status vpsde_model_draw(const vpsde_model *model, const vpsde_coef *c, uint64_t seed,
+                              vpsde_purpose purpose, uint64_t first, size_t n,
+                              const int32_t *classes, double *x)
+{
+    const vpsde_model_type *type = model->type;
+    if (!(type->flags & VPSDE_MODEL_DRAW) || !type->draw) {
+        return vpsde_fail(VPSDE_EINVAL, "model %s does not draw samples", type->name);
+    }
+    if (!classes || !type->draw_of) return type->draw(model, c, seed, purpose, first, n, x);
+    return type->draw_of(model, c, seed, purpose, first, n, classes, x);
 }

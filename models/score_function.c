@@ -14,7 +14,7 @@ enum { STENCIL = 4 };
 static const double offset[STENCIL] = {1, -1, 2, -2};
 
 typedef struct score_function {
-    vpsde_score_fn call;
+    vpsde_score_fn call, range; /* range may be NULL */
     void *context;
 } score_function;
 
@@ -24,13 +24,20 @@ typedef struct scratch {
     double *point, *score; /* (rows, STENCIL, d) */
 } scratch;
 
+static vpsde_status ask(const vpsde_model *model, vpsde_score_fn what, size_t n,
+                        const vpsde_coef *c, const double *x, double *out)
+{
+    const score_function *f = model->impl;
+    const int answer = what(f->context, n, model->dim, c, x, out);
+    if (answer == 0) return VPSDE_OK;
+    return vpsde_fail(VPSDE_ESTOPPED, "the score function returned %d at t = %g", answer, c->t);
+}
+
 static vpsde_status call(const vpsde_model *model, size_t n, const vpsde_coef *c, const double *x,
                          double *score)
 {
     const score_function *f = model->impl;
-    const int answer = f->call(f->context, n, model->dim, c, x, score);
-    if (answer == 0) return VPSDE_OK;
-    return vpsde_fail(VPSDE_ESTOPPED, "the score function returned %d at t = %g", answer, c->t);
+    return ask(model, f->call, n, c, x, score);
 }
 
 /* A power of two near cbrt(epsilon) max(1, |x|_max): multiplying by it is exact. */
@@ -102,6 +109,7 @@ static vpsde_status divergence(const vpsde_model *model, scratch *w, size_t n, c
 /* Rows that share a time go to the function together. */
 static vpsde_status eval(const vpsde_model *model, void *ws, const vpsde_eval *e)
 {
+    const score_function *f = model->impl;
     const size_t d = model->dim, group = e->coef_stride == 0 ? e->n : 1;
     for (size_t first = 0; first < e->n; first += group) {
         const vpsde_coef *c = &e->coef[first * e->coef_stride];
@@ -109,6 +117,9 @@ static vpsde_status eval(const vpsde_model *model, void *ws, const vpsde_eval *e
         VPSDE_TRY(call(model, group, c, e->x + first * d, eps));
         vec_scale(group * d, eps, -c->sigma, eps);
         VPSDE_TRY(tangents(model, ws, group, c, e, first));
+        if (e->range) {
+            VPSDE_TRY(ask(model, f->range, group, c, e->x + first * d, e->range + first * d));
+        }
         if (e->div) VPSDE_TRY(divergence(model, ws, group, c, e, first));
     }
     return VPSDE_OK;
@@ -150,19 +161,34 @@ static vpsde_status workspace_create(void **ws, const vpsde_model *model, size_t
     return VPSDE_OK;
 }
 
+enum {
+    FLAGS = VPSDE_MODEL_ANALYTIC | VPSDE_MODEL_JVP | VPSDE_MODEL_DIVERGENCE | VPSDE_MODEL_ANY_ROWS
+};
+
 static const vpsde_model_type type = {
     .name = "score-function",
     .source = "the caller",
     .doc = "A score function given in code; derivatives by central differences.",
-    .flags = VPSDE_MODEL_ANALYTIC | VPSDE_MODEL_JVP | VPSDE_MODEL_DIVERGENCE | VPSDE_MODEL_ANY_ROWS,
+    .flags = FLAGS,
     .destroy = free,
     .workspace_create = workspace_create,
     .workspace_destroy = workspace_destroy,
     .eval = eval,
 };
 
-vpsde_status vpsde_model_from_score(vpsde_model **out, size_t dim, vpsde_score_fn score,
-                                    void *context)
+static const vpsde_model_type type_with_range = {
+    .name = "score-function",
+    .source = "the caller",
+    .doc = "The same beside a function for the variances of reverse steps.",
+    .flags = FLAGS | VPSDE_MODEL_RANGE,
+    .destroy = free,
+    .workspace_create = workspace_create,
+    .workspace_destroy = workspace_destroy,
+    .eval = eval,
+};
+
+static vpsde_status create(vpsde_model **out, const vpsde_model_type *kind, size_t dim,
+                           vpsde_score_fn score, vpsde_score_fn range, void *context)
 {
     *out = NULL;
     if (dim == 0 || !score) {
@@ -172,6 +198,19 @@ vpsde_status vpsde_model_from_score(vpsde_model **out, size_t dim, vpsde_score_f
     score_function *f;
     VPSDE_TRY(vpsde_alloc(&f, 1, sizeof(*f)));
     f->call = score;
+    f->range = range;
     f->context = context;
-    return vpsde_model_wrap(out, &type, dim, f);
+    return vpsde_model_wrap(out, kind, dim, f);
+}
+
+vpsde_status vpsde_model_from_score(vpsde_model **out, size_t dim, vpsde_score_fn score,
+                                    void *context)
+{
+    return create(out, &type, dim, score, NULL, context);
+}
+
+vpsde_status vpsde_model_from_score_and_range(vpsde_model **out, size_t dim, vpsde_score_fn score,
+                                              vpsde_score_fn range, void *context)
+{
+    return create(out, range ? &type_with_range : &type, dim, score, range, context);
 }
