@@ -23,7 +23,7 @@ static vpsde_status step(vpsde_step *s)
     double *eps = s->w[0], *z = s->w[1];
     const vpsde_coef *c = s->at, *c1 = s->next;
     const double B = vpsde_stride_beta(c, c1), ratio = c1->sigma / c->sigma;
-    const double noise = s->param[ETA] * ratio * sqrt(B);
+    const double noise = s->param[ETA] * ratio * sqrt(fmax(B, 0)); /* B < 0 towards noise */
     const double direction = sqrt(fmax(c1->sigma * c1->sigma - noise * noise, 0));
     const double on_eps = direction - c->sigma * c1->alpha / c->alpha;
 
@@ -32,18 +32,24 @@ static vpsde_status step(vpsde_step *s)
         vec_lin2(s->n * s->d, s->x, c1->alpha / c->alpha, s->x, on_eps, eps);
         return VPSDE_OK;
     }
-    vpsde_step_noise(s, VPSDE_NOISE_DIFFUSION, 0, z);
+    vpsde_step_noise(s, s->at, s->next, z, NULL);
     vec_lin3(s->n * s->d, s->x, c1->alpha / c->alpha, s->x, on_eps, eps, noise, z);
     return VPSDE_OK;
+}
+
+static void orders(const double *param, vpsde_orders *order, vpsde_orders *claimed)
+{
+    (void)claimed;
+    if (param[ETA] > 0) *order = (vpsde_orders){.strong = 1, .weak = 1};
 }
 
 const vpsde_solver_type vpsde_solver_ddim = {
     .name = "ddim",
     .source = "Song et al. 2020 (arXiv:2010.02502), eq. (12)",
     .doc = "DDIM: eps frozen over the step; deterministic at eta = 0.",
-    .ode_order = 1,
-    .strong_order = 1,
-    .weak_order = 1,
+    .order = {.ode = 1},
+    .orders = orders,
+    .forms = (const char *const[]){"eta=1", "eta=0.5", NULL},
     .nfe_per_step = 1,
     .n_scratch = 2,
     .params = params,

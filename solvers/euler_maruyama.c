@@ -30,7 +30,7 @@ static vpsde_status step(vpsde_step *s)
     const double h = stride[(size_t)s->param[CLOCK]](s->at, s->next);
 
     VPSDE_TRY(vpsde_eps(s, s->at, s->x, eps));
-    vpsde_step_noise(s, VPSDE_NOISE_DIFFUSION, 0, z);
+    vpsde_step_noise(s, s->at, s->next, z, NULL);
     vec_lin3(s->n * s->d, s->x, 1 + h / 2, s->x, -h / s->at->sigma, eps, sqrt(h), z);
     return VPSDE_OK;
 }
@@ -40,8 +40,8 @@ const vpsde_solver_type vpsde_solver_euler_maruyama = {
     .source = "Song et al. 2021 (arXiv:2011.13456), eq. (6)",
     .doc = "Euler-Maruyama on the reverse-time SDE.",
     .flags = VPSDE_SOLVER_STOCHASTIC,
-    .strong_order = 1,
-    .weak_order = 1,
+    .order = {.strong = 1, .weak = 1},
+    .forms = (const char *const[]){"clock=t", NULL},
     .nfe_per_step = 1,
     .n_scratch = 2,
     .params = params,

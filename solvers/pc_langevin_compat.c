@@ -54,7 +54,7 @@ static vpsde_status step(vpsde_step *s)
     const bool batch = s->param[NORM] == NORM_BATCH;
 
     VPSDE_TRY(vpsde_eps(s, s->at, s->x, eps));
-    vpsde_step_noise(s, VPSDE_NOISE_CORRECTOR, 0, z);
+    vpsde_step_draw(s, 0, z);
     double ratio = batch ? norm_ratio(s, eps, z, begin, end) : 0;
     for (size_t i = begin; i < end; i++) {
         if (!batch) ratio = norm_ratio(s, eps, z, i, i + 1);
@@ -63,6 +63,12 @@ static vpsde_status step(vpsde_step *s)
         vec_lin3(s->d, x, 1, x, -e / s->at->sigma, eps + i * s->d, sqrt(2 * e), z + i * s->d);
     }
     return vpsde_step_as(s, &vpsde_solver_reverse_diffusion, OWN_SCRATCH);
+}
+
+static size_t nfe(const double *param, const vpsde_grid *grid)
+{
+    (void)param;
+    return 2 * grid->n_steps;
 }
 
 const vpsde_solver_type vpsde_solver_pc_langevin_compat = {
@@ -74,4 +80,5 @@ const vpsde_solver_type vpsde_solver_pc_langevin_compat = {
     .n_scratch = OWN_SCRATCH + PREDICTOR_SCRATCH,
     .params = params,
     .step = step,
+    .nfe = nfe,
 };

@@ -1,6 +1,7 @@
 /* Reverse-diffusion predictor: the forward chain x_{i+1} = sqrt(1 - B) x_i + sqrt(B) z run back,
  *     x' = (2 - sqrt(1 - B)) x + B s + sqrt(B) z,   s = -eps/sigma,
- *     B = 1 - alpha_k^2/alpha_{k+1}^2 (beta_i of the actual stride), sqrt(1 - B) = exp(-(b_k - b_{k+1})/2).
+ *     B = 1 - alpha_k^2/alpha_{k+1}^2,   sqrt(1 - B) = exp(-(b_k - b_{k+1})/2),
+ * B being beta_i of the actual stride.
  * Source: Song et al. 2021 (arXiv:2011.13456), appendix E, eq. (46) and algorithm 3. Strong and
  * weak order 1. */
 #include <math.h>
@@ -16,7 +17,7 @@ static vpsde_status step(vpsde_step *s)
     const double B = vpsde_stride_beta(s->at, s->next);
 
     VPSDE_TRY(vpsde_eps(s, s->at, s->x, eps));
-    vpsde_step_noise(s, VPSDE_NOISE_DIFFUSION, 0, z);
+    vpsde_step_noise(s, s->at, s->next, z, NULL);
     vec_lin3(s->n * s->d, s->x, 2 - sqrt(1 - B), s->x, -B / s->at->sigma, eps, sqrt(B), z);
     return VPSDE_OK;
 }
@@ -26,8 +27,7 @@ const vpsde_solver_type vpsde_solver_reverse_diffusion = {
     .source = "Song et al. 2021 (arXiv:2011.13456), appendix E, eq. (46)",
     .doc = "The forward chain's own discretisation, run backwards (the predictor of score_sde).",
     .flags = VPSDE_SOLVER_STOCHASTIC,
-    .strong_order = 1,
-    .weak_order = 1,
+    .order = {.strong = 1, .weak = 1},
     .nfe_per_step = 1,
     .n_scratch = 2,
     .step = step,
