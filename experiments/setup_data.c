@@ -1,10 +1,4 @@
 /* The section `data`: rows of a file, as the model sees them. */
-#include <math.h>
-#include <stdlib.h>
-
-#include <vpsde/noise.h>
-
-#include "core/mem.h"
 #include "experiments/setup.h"
 
 enum { LEVELS = 256 }; /* of 8-bit data */
@@ -27,6 +21,7 @@ vpsde_status vpsde_setup_read_data(vpsde_setup *s)
     d->first = first;
     d->count = count;
     d->pool = pool;
+    d->width = (d->range[1] - d->range[0]) / (LEVELS - 1);
     return VPSDE_OK;
 }
 
@@ -50,46 +45,24 @@ vpsde_status vpsde_setup_build_data(vpsde_setup *s)
                           vpsde_data_dim(d->data), s->model->dim);
     }
     const bool bytes = vpsde_data_is_8bit(d->data);
-    d->scale = bytes ? (d->range[1] - d->range[0]) / (LEVELS - 1) : 1;
+    const bool dequantised = s->likelihood.dequantization.kind != VPSDE_DEQUANTIZE_NONE;
+    if (!bytes && dequantised && (s->uses & VPSDE_USES_LIKELIHOOD)) {
+        return vpsde_fail(
+            VPSDE_EDATA, "%s: likelihood.dequantization is for 8-bit data; expected none", d->path);
+    }
+    if (!bytes) d->width = 0;
+    d->scale = bytes ? d->width : 1;
     d->shift = bytes ? d->range[0] : 0;
     return VPSDE_OK;
 }
 
-/* x + u with u uniform on one level's width: the density of x + u bounds the probability of the
- * level (Theis et al. 2016, sec. 3.1). */
-static vpsde_status dequantise(double *x, const vpsde_setup *s, size_t dim)
+static vpsde_status read_rows(const void *context, size_t first, size_t n, double *x)
 {
-    double *u;
-    VPSDE_TRY(vpsde_alloc(&u, dim, sizeof(*u)));
-    for (size_t i = 0; i < s->data.count; i++) {
-        vpsde_uniforms(u, s->seed, VPSDE_NOISE_DEQUANTISE, s->data.first + i, 1, 0, dim);
-        for (size_t j = 0; j < dim; j++) x[i * dim + j] += s->data.scale * (u[j] - 0.5);
-    }
-    free(u);
-    return VPSDE_OK;
+    const vpsde_data_setup *d = context;
+    return vpsde_data_read(d->data, x, first, n, d->scale, d->shift);
 }
 
-vpsde_status vpsde_setup_rows(double **x, double *bits_offset, const vpsde_setup *s,
-                              vpsde_dequantization dequantization)
+vpsde_row_source vpsde_setup_source(const vpsde_setup *s)
 {
-    const vpsde_data_setup *d = &s->data;
-    const size_t dim = vpsde_data_dim(d->data);
-    const bool bytes = vpsde_data_is_8bit(d->data);
-    const bool uniform = dequantization == VPSDE_DEQUANTIZE_UNIFORM;
-    size_t count;
-    *x = NULL;
-    if (uniform && !bytes) {
-        return vpsde_fail(VPSDE_EDATA,
-                          "%s: dequantization uniform is for 8-bit data; expected none", d->path);
-    }
-    VPSDE_TRY(vpsde_size_mul(&count, d->count, dim, "data"));
-    VPSDE_TRY(vpsde_alloc(x, count, sizeof(**x)));
-    vpsde_status status = vpsde_data_read(d->data, *x, d->first, d->count, d->scale, d->shift);
-    if (status == VPSDE_OK && uniform) status = dequantise(*x, s, dim);
-    if (status != VPSDE_OK) {
-        free(*x);
-        *x = NULL;
-    }
-    *bits_offset = bytes ? -log2(d->scale) : 0; /* a level is `scale` wide */
-    return status;
+    return (vpsde_row_source){.read = read_rows, .context = &s->data};
 }

@@ -16,40 +16,63 @@ static vpsde_status read_trace(vpsde_likelihood_setup *l, vpsde_config *c)
     l->trace = (vpsde_trace)kind;
     if (kind == VPSDE_TRACE_EXACT) return VPSDE_OK;
     VPSDE_TRY(vpsde_config_uint(&probes, t, "probes", 8, 1, 1024));
-    VPSDE_TRY(vpsde_config_choice(&distribution, t, "distribution", "rademacher|gaussian", 0));
+    VPSDE_TRY(
+        vpsde_config_choice(&distribution, t, "distribution", "rademacher|gaussian|sphere", 0));
     l->probes = probes;
     l->probe = (vpsde_probe)distribution;
     return VPSDE_OK;
+}
+
+/* Refused here rather than after the likelihoods. */
+static vpsde_status read_gradient(vpsde_setup *s, vpsde_config *c)
+{
+    vpsde_likelihood_setup *l = &s->likelihood;
+    VPSDE_TRY(vpsde_config_bool(&l->gradient, c, "gradient", false));
+    if (!l->gradient) return VPSDE_OK;
+    if (!(s->model->type->flags & VPSDE_MODEL_DIV_GRADIENT)) {
+        return vpsde_config_fail(c, "gradient",
+                                 "%s does not know the third derivatives that it needs; expected "
+                                 "false, or a closed-form model such as gaussian-mixture",
+                                 s->model->type->name);
+    }
+    if (l->dequantization.kind == VPSDE_DEQUANTIZE_NONE) return VPSDE_OK;
+    return vpsde_config_fail(c, "gradient",
+                             "is that of a density at the rows themselves; expected false, or "
+                             "dequantization: none");
 }
 
 vpsde_status vpsde_setup_read_likelihood(vpsde_setup *s)
 {
     vpsde_likelihood_setup *l = &s->likelihood;
     vpsde_config *c, *i;
-    int dequantization;
     VPSDE_TRY(vpsde_config_section(&c, s->config, "likelihood"));
     VPSDE_TRY(vpsde_config_section(&i, c, "integrator"));
     VPSDE_TRY(vpsde_setup_solver(&l->integrator, l->param, i));
     if (!l->integrator->integrate) {
         return vpsde_config_fail(i, "solver",
-                                 "%s takes fixed steps; expected an adaptive integrator such as "
-                                 "dopri5, gsl-rk8pd or cvode-adams",
-                                 l->integrator->name);
+                                 "%s %s; expected an adaptive integrator such as dopri5, gsl-rk8pd "
+                                 "or cvode-adams",
+                                 l->integrator->name,
+                                 l->integrator->step ? "takes fixed steps" : "integrates no ODE");
     }
     VPSDE_TRY(vpsde_setup_label(&l->label, i, l->integrator->name));
     VPSDE_TRY(vpsde_config_real(&l->rtol, i, "rtol", 1e-6, tol_min, 1));
     VPSDE_TRY(vpsde_config_real(&l->atol, i, "atol", 1e-6, tol_min, 1));
     VPSDE_TRY(vpsde_config_real(&l->logp_atol, i, "logp_atol", l->atol, tol_min, INFINITY));
     VPSDE_TRY(read_trace(l, c));
-    VPSDE_TRY(vpsde_config_choice(&dequantization, c, "dequantization", "none|uniform", 0));
-    l->dequantization = (vpsde_dequantization)dequantization;
-    return VPSDE_OK;
+    VPSDE_TRY(vpsde_config_bool(&l->budget, c, "budget", true));
+    VPSDE_TRY(vpsde_setup_read_dequantization(s, c));
+    VPSDE_TRY(
+        vpsde_config_words(&l->estimators, c, "estimators", "pf-ode|chain", VPSDE_ESTIMATE_PF_ODE));
+    const bool runs = s->uses & VPSDE_USES_LIKELIHOOD;
+    if (runs && l->estimators & VPSDE_ESTIMATE_CHAIN) s->uses |= VPSDE_USES_ELBO;
+    return read_gradient(s, c);
 }
 
-vpsde_likelihood vpsde_setup_likelihood(const vpsde_setup *s, const vpsde_cli *cli, const double *x,
-                                        double bits_offset)
+vpsde_likelihood vpsde_setup_likelihood(const vpsde_setup *s, const vpsde_cli *cli)
 {
     const vpsde_likelihood_setup *l = &s->likelihood;
+    const double width = s->data.width;
     return (vpsde_likelihood){
         .label = l->label,
         .process = s->process,
@@ -62,11 +85,13 @@ vpsde_likelihood vpsde_setup_likelihood(const vpsde_setup *s, const vpsde_cli *c
         .trace = l->trace,
         .probes = l->probes,
         .probe = l->probe,
+        .budget = l->budget,
         .seed = s->seed,
-        .x = x,
+        .source = vpsde_setup_source(s),
         .first = s->data.first,
         .count = s->data.count,
-        .bits_offset = bits_offset,
+        .bits_offset = width > 0 ? -log2(width) : 0,
+        .dequantization = {l->dequantization.kind, width, l->dequantization.draws},
         .n_threads = cli->threads,
         .control = cli->control,
     };

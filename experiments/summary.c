@@ -6,12 +6,13 @@
 
 #include "core/clock.h"
 
+/* A column of one value a row. */
 static struct vpsde_watched watch(const vpsde_table *table, const char *name)
 {
     for (size_t c = 0; c < table->n_columns; c++) {
-        if (strcmp(table->columns[c].name, name) == 0) {
-            return (struct vpsde_watched){(int)c, table->columns[c].type};
-        }
+        const vpsde_column *column = &table->columns[c];
+        if (strcmp(column->name, name) != 0 || (column->dims && *column->dims)) continue;
+        return (struct vpsde_watched){(int)c, column->type};
     }
     return (struct vpsde_watched){.column = -1};
 }
@@ -48,8 +49,14 @@ static void count_row(vpsde_summary *s, size_t i, const void *const *data)
         return;
     }
     s->sum_logp += value(data, s->logp, i);
+    const double iwae = value(data, s->iwae, i), i_mmse = value(data, s->i_mmse, i);
+    s->sum_iwae += iwae;
+    s->sum_iwae_2 += iwae * iwae;
+    s->sum_i_mmse += i_mmse;
+    s->sum_i_mmse_2 += i_mmse * i_mmse;
     s->sum_bits += bits;
     s->sum_bits_2 += bits * bits;
+    vpsde_budget_summary_row(&s->budget, i, data);
 }
 
 static void count_rows(void *self, size_t first, size_t n, const void *const *data)
@@ -67,7 +74,11 @@ static vpsde_status begin(void *self, const vpsde_table *table)
     s->jvp = watch(table, "jvp");
     s->status = watch(table, "status");
     s->logp = watch(table, "logp");
+    s->iwae = watch(table, "iwae");
+    s->i_mmse = watch(table, "i_mmse");
+    if (s->iwae.column >= 0) s->logp = watch(table, "elbo");
     s->bits = watch(table, "bits_per_dim");
+    vpsde_budget_summary_begin(&s->budget, table);
     s->start_s = vpsde_clock_s();
     VPSDE_TRY(s->next->begin(s->next->self, table));
     if (!s->run) return VPSDE_OK;
@@ -119,10 +130,34 @@ static void print_logp(const vpsde_summary *s, bool heading)
            s->sum_logp / n, mean, sqrt(variance / n), s->sum_nfe / (double)s->n, s->wall_s);
 }
 
+static void print_bound(const vpsde_summary *s, bool heading)
+{
+    const double n = fmax(1, (double)(s->n - s->n_failed)), mean = s->sum_bits / n;
+    const double variance = n > 1 ? fmax(0, s->sum_bits_2 - n * mean * mean) / (n - 1) : 0;
+    if (heading) {
+        printf("%-24s %8s %7s %12s %12s %10s %12s %12s %9s %9s\n", "elbo", "rows", "failed",
+               "elbo [nat]", "bits/dim", "+- s.e.", "iwae [nat]", "i-mmse [nat]", "nfe/row",
+               "wall [s]");
+    }
+    printf("%-24s %8zu %7zu ", s->label, s->n, s->n_failed);
+    if (s->n_failed == s->n) {
+        printf("%12s %12s %10s %12s %12s", "-", "-", "-", "-", "-");
+    } else {
+        printf("%12.6g %12.6f %10.2g %12.6g %12.6g", s->sum_logp / n, mean, sqrt(variance / n),
+               s->sum_iwae / n, s->sum_i_mmse / n);
+    }
+    printf(" %9.1f %9.2f\n", s->sum_nfe / (double)s->n, s->wall_s);
+}
+
 void vpsde_summary_print(const vpsde_summary *s, bool heading)
 {
-    if (s->logp.column >= 0) {
+    if (s->iwae.column >= 0) {
+        print_bound(s, heading);
+        return;
+    }
+    if (s->bits.column >= 0) {
         print_logp(s, heading);
+        vpsde_budget_summary_print(&s->budget);
         return;
     }
     if (heading) {

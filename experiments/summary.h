@@ -6,6 +6,8 @@
 
 #include <vpsde/run.h>
 
+#include "experiments/budget_summary.h"
+
 typedef struct vpsde_summary {
     vpsde_sink *next;
     char label[128];
@@ -13,11 +15,14 @@ typedef struct vpsde_summary {
     size_t n, n_failed, n_before; /* n_before: of the n, from before */
     double start_s, wall_s;
     double sum_nfe, sum_jvp, max_nfe;
+    /* of the discrete bound */
+    double sum_iwae, sum_iwae_2, sum_i_mmse, sum_i_mmse_2;
     double sum_logp, sum_bits, sum_bits_2; /* likelihood tables, over rows that are fine */
     struct vpsde_watched {
         int column; /* -1 when absent */
         vpsde_dtype type;
-    } nfe, jvp, status, logp, bits;
+    } nfe, jvp, status, logp, bits, iwae, i_mmse; /* logp: elbo of the discrete bound */
+    vpsde_budget_summary budget;
 } vpsde_summary;
 
 /* Passes everything on to `next` and counts. */

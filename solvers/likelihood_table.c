@@ -5,13 +5,15 @@
 #include <stdlib.h>
 
 #include "core/mem.h"
+#include "solvers/budget.h"
 
-enum { N_COLUMNS = VPSDE_N_SCORES + 4, FACTS_MAX = 20 + VPSDE_PARAM_MAX, WORD = 48 };
+enum { N_COLUMNS = VPSDE_N_SCORES + 4, FACTS_MAX = 24 + VPSDE_PARAM_MAX, WORD = 48 };
 
 static const vpsde_column columns[N_COLUMNS] = {
     [VPSDE_SCORE_LOGP] = {.name = "logp",
                           .units = "nat",
-                          .description = "log p at t_min: prior_logp + delta_logp",
+                          .description = "log p at t_min: prior_logp + delta_logp + "
+                                         "dequantisation_logp",
                           .type = VPSDE_F64},
     [VPSDE_SCORE_PRIOR] = {.name = "prior_logp",
                            .units = "nat",
@@ -30,6 +32,63 @@ static const vpsde_column columns[N_COLUMNS] = {
                             .description = "standard error of delta_logp over the probes; 0 for an "
                                            "exact trace, NaN for one probe",
                             .type = VPSDE_F64},
+    [VPSDE_SCORE_HALFWIDTH] =
+        {.name = "trace_halfwidth",
+         .units = "nat",
+         .description = "half the 95 % interval of delta_logp over the probes "
+                        "(Student); 0 for an exact trace, NaN where too few tell no spread",
+         .type = VPSDE_F64},
+    [VPSDE_SCORE_ODE] = {.name = "ode_error",
+                         .units = "nat",
+                         .description =
+                             "error of the integration, from solves at looser tolerances",
+                         .type = VPSDE_F64},
+    [VPSDE_SCORE_FLOAT32] =
+        {.name = "float32_floor",
+         .units = "nat",
+         .description =
+             "error of the float32 arithmetic of the model; 0 where it is double throughout",
+         .type = VPSDE_F64},
+    [VPSDE_SCORE_NUMERICAL] =
+        {.name = "numerical_error",
+         .units = "nat",
+         .description = "bound of the error of logp as log p at t_min of this model and terminal "
+                        "law: ode_error + float32_floor + trace_halfwidth, widened for few probes",
+         .type = VPSDE_F64},
+    [VPSDE_SCORE_TRUNCATION] = {.name = "truncation",
+                                .units = "nat",
+                                .description = "log p_0 - log p_{t_min} at this row, signed",
+                                .type = VPSDE_F64},
+    [VPSDE_SCORE_TERMINAL] =
+        {.name = "terminal",
+         .units = "nat",
+         .description = "log p_T(x_T) - log N(x_T; 0, I), signed; 0 for an exact terminal law",
+         .type = VPSDE_F64},
+    [VPSDE_SCORE_DEQUANTISATION] =
+        {.name = "dequantisation_gap",
+         .units = "nat",
+         .description = "how far the bound of the dequantisation lies below log p on average, "
+                        "from the spread of the draws' weights; 0 without, NaN for one draw",
+         .type = VPSDE_F64},
+    [VPSDE_SCORE_DRAWS] = {.name = "dequantisation_halfwidth",
+                           .units = "nat",
+                           .description =
+                               "bound of the error of logp from the draws of the "
+                               "dequantisation: half a 95 % interval, widened; 0 without, NaN for "
+                               "one draw",
+                           .type = VPSDE_F64},
+    [VPSDE_SCORE_BUDGET] =
+        {.name = "budget",
+         .units = "nat",
+         .description =
+             "bound of the error of logp as log p_0: numerical_error + |truncation| "
+             "with the half-width of its trace + |terminal| + dequantisation_gap + its half-width",
+         .type = VPSDE_F64},
+    [VPSDE_SCORE_CORRECTION] =
+        {.name = "dequantisation_logp",
+         .units = "nat",
+         .description = "what the dequantisation adds: logp = prior_logp + delta_logp + it",
+         .type = VPSDE_F64},
     {.name = "nfe",
      .description = "evaluations of the right-hand side, rejected steps included",
      .type = VPSDE_I32},
@@ -117,6 +176,28 @@ static void add_params(facts *f, const vpsde_param *table, const double *param)
     }
 }
 
+static const char *const distribution[] = {"rademacher", "gaussian", "sphere"};
+
+static const char *const dequantization[] = {"none", "uniform", "truncated-normal"};
+
+/* What bits_per_dim counts. */
+static void add_levels(facts *f, const vpsde_likelihood *run, const vpsde_process_spec *spec)
+{
+    const vpsde_dequantization *q = &run->dequantization;
+    const vpsde_coef start = vpsde_process_at(run->process, spec->t_min);
+    add_text(f, "bits_convention",
+             q->width > 0
+                 ? "-log P / (d log 2), log P of the row's level = logp + d log level_width"
+                 : "-logp / (d log 2) + bits_offset");
+    add_text(f, "dequantization", dequantization[q->kind]);
+    if (q->width > 0) add_number(f, "level_width", q->width);
+    if (q->kind == VPSDE_DEQUANTIZE_NONE) return;
+    add_count(f, "dequantization_draws", (double)(q->draws > 0 ? q->draws : 1));
+    if (q->kind == VPSDE_DEQUANTIZE_TRUNCATED_NORMAL) {
+        add_number(f, "dequantization_tau", q->width / 2 * start.alpha / start.sigma);
+    }
+}
+
 static void collect_facts(facts *f, const vpsde_likelihood *run, const double *param)
 {
     const vpsde_process_spec *spec = vpsde_process_get_spec(run->process);
@@ -131,12 +212,16 @@ static void collect_facts(facts *f, const vpsde_likelihood *run, const double *p
     add_text(f, "trace", estimated ? "hutchinson" : "exact");
     if (estimated) {
         add_count(f, "probes", (double)run->probes);
-        add_text(f, "distribution", run->probe == VPSDE_PROBE_GAUSSIAN ? "gaussian" : "rademacher");
+        add_text(f, "distribution", distribution[run->probe]);
     }
+    add_count(f, "dim", (double)run->model->dim);
+    add_text(f, "budget", run->budget ? "true" : "false");
+    if (run->budget) add_number(f, "budget_looser", vpsde_budget_looser[0]);
     add_number(f, "t_min", spec->t_min);
     add_number(f, "t_max", vpsde_process_t_max(run->process));
     add_text(f, "terminal", spec->terminal == VPSDE_TERMINAL_EXACT ? "exact" : "standard-normal");
     add_number(f, "bits_offset", run->bits_offset);
+    add_levels(f, run, spec);
 }
 
 vpsde_status vpsde_score_begin(vpsde_delivery *delivery, const vpsde_likelihood *run,
@@ -153,8 +238,7 @@ vpsde_status vpsde_score_begin(vpsde_delivery *delivery, const vpsde_likelihood 
         if (!described[c].units) described[c].units = "1";
     }
     VPSDE_TRY(
-        vpsde_format(&path, "/likelihood/%s", run->label ? run->label : run->integrator->name));
-    for (char *c = path; *c; c++) *c = (char)(*c == '-' ? '_' : *c);
+        vpsde_table_path(&path, "likelihood", run->label ? run->label : run->integrator->name));
     const vpsde_table table = {
         .path = path,
         .first = run->first,

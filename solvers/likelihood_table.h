@@ -6,13 +6,23 @@
 
 #include "solvers/delivery.h"
 
-/* Results of one block: five columns of nats and bits, then the ledger. */
+/* Results of one block: columns of nats and bits, then the ledger. */
 enum {
     VPSDE_SCORE_LOGP,
     VPSDE_SCORE_PRIOR,
     VPSDE_SCORE_DELTA,
     VPSDE_SCORE_BITS,
     VPSDE_SCORE_STDERR,
+    VPSDE_SCORE_HALFWIDTH,
+    VPSDE_SCORE_ODE,
+    VPSDE_SCORE_FLOAT32,
+    VPSDE_SCORE_NUMERICAL,
+    VPSDE_SCORE_TRUNCATION,
+    VPSDE_SCORE_TERMINAL,
+    VPSDE_SCORE_DEQUANTISATION,
+    VPSDE_SCORE_DRAWS,
+    VPSDE_SCORE_BUDGET,
+    VPSDE_SCORE_CORRECTION,
     VPSDE_N_SCORES
 };
 

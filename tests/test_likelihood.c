@@ -4,7 +4,7 @@
 #include "models/mlp.h"
 #include "tests/ode_fixture.h"
 
-enum { ROWS = 24, DIM_MAX = 64 };
+enum { ROWS = 24, DIM_MAX = 64, LEDGER = 15 }; /* LEDGER: the first column that counts */
 
 /* Rows near the data: exact draws of p_0. */
 static void draw_rows(const vpsde_model *model, const vpsde_process *process, size_t n, double *x)
@@ -75,9 +75,10 @@ typedef struct catcher {
 static vpsde_status catch_begin(void *self, const vpsde_table *table)
 {
     catcher *c = self;
-    assert_int_equal(table->n_columns, 9);
+    assert_int_equal(table->n_columns, LEDGER + 4);
     assert_string_equal(table->columns[0].name, "logp");
-    assert_string_equal(table->columns[8].name, "status");
+    assert_string_equal(table->columns[LEDGER].name, "nfe");
+    assert_string_equal(table->columns[LEDGER + 3].name, "status");
     snprintf(c->path, sizeof(c->path), "%s", table->path);
     c->first = table->first;
     return VPSDE_OK;
@@ -89,10 +90,10 @@ static vpsde_status catch_write(void *self, size_t first, size_t n, const void *
     const size_t at = first - c->first;
     assert_true(at + n <= ROWS);
     for (size_t s = 0; s < 5; s++) memcpy(c->score[s] + at, data[s], n * sizeof(double));
-    memcpy(c->nfe + at, data[5], n * sizeof(int32_t));
-    memcpy(c->jvp + at, data[6], n * sizeof(int32_t));
-    memcpy(c->rejected + at, data[7], n * sizeof(int32_t));
-    memcpy(c->status + at, data[8], n);
+    memcpy(c->nfe + at, data[LEDGER], n * sizeof(int32_t));
+    memcpy(c->jvp + at, data[LEDGER + 1], n * sizeof(int32_t));
+    memcpy(c->rejected + at, data[LEDGER + 2], n * sizeof(int32_t));
+    memcpy(c->status + at, data[LEDGER + 3], n);
     c->blocks++;
     return VPSDE_OK;
 }
@@ -527,7 +528,7 @@ static void refuses_nonsense(void **state)
         assert_fails(vpsde_likelihood_array(&run, logp), VPSDE_EINVAL, words);                     \
     } while (0)
     REFUSED(run.process = NULL, "process is not set");
-    REFUSED(run.x = NULL, "x is not set");
+    REFUSED(run.x = NULL, "x or source is not set");
     REFUSED(run.integrator = vpsde_solver_find("ddim"), "takes fixed steps");
     REFUSED(run.integrator = &idle, "does not integrate");
     REFUSED(run.integrator = &noisy, "does not integrate");

@@ -51,6 +51,13 @@ typedef struct vpsde_fact {
     bool whole; /* a count: stored as int64; any other number as float64 */
 } vpsde_fact;
 
+/** Where rows come from: x (n, d) <- rows first .. first + n - 1. Called from several threads at once,
+ *  also on small stacks: large scratch belongs on the heap. */
+typedef struct vpsde_row_source {
+    vpsde_status (*read)(const void *context, size_t first, size_t n, double *x);
+    const void *context;
+} vpsde_row_source;
+
 /** What a computation tells its sink before the first block. All borrowed for the call. */
 typedef struct vpsde_table {
     const char *path;     /* group in a run file: "/runs/ddim", "/likelihood/gsl_rk8pd" */
