@@ -8,7 +8,7 @@
 
 #include "core/mem.h"
 
-enum { KEY_SET = 0x100, KEY_THREADS, KEY_FORCE, KEY_RESUME, KEY_RESOLVED };
+enum { KEY_SET = 0x100, KEY_THREADS, KEY_FORCE, KEY_RESUME, KEY_RESOLVED, KEY_MARKDOWN };
 
 typedef struct parse {
     const vpsde_verb *verb;
@@ -21,12 +21,14 @@ static const struct {
     struct argp_option option;
 } all_options[] = {
     {VPSDE_CLI_OUTPUT, {"output", 'o', "FILE", 0, "where the result goes (required)", 0}},
+    {VPSDE_CLI_RECORD, {"output", 'o', "FILE", 0, "run file that keeps the result", 0}},
     {VPSDE_CLI_CONFIG, {"set", KEY_SET, "key.path=value", 0, "override one key; repeatable", 0}},
     {VPSDE_CLI_THREADS, {"threads", KEY_THREADS, "N", 0, "threads (default: all processors)", 0}},
     {VPSDE_CLI_FORCE, {"force", KEY_FORCE, NULL, 0, "overwrite an existing output", 0}},
     {VPSDE_CLI_RESUME, {"resume", KEY_RESUME, NULL, 0, "go on from the saved training state", 0}},
     {VPSDE_CLI_RESOLVED,
      {"resolved", KEY_RESOLVED, NULL, 0, "print the configuration with every default", 0}},
+    {VPSDE_CLI_MARKDOWN, {"markdown", KEY_MARKDOWN, NULL, 0, "print the tables of a page", 0}},
     {0, {"quiet", 'q', NULL, 0, "no progress and no summary", 0}},
 };
 enum { N_OPTIONS = sizeof(all_options) / sizeof(all_options[0]) };
@@ -46,17 +48,20 @@ static error_t parse_threads(const char *text, struct argp_state *state, size_t 
 
 static error_t parse_input(const parse *p, char *text, struct argp_state *state)
 {
-    if (p->cli->input) {
+    vpsde_cli *cli = p->cli;
+    const bool many = p->verb->options & VPSDE_CLI_INPUTS;
+    if (cli->input && !many) {
         argp_failure(state, 2, 0, "one %s expected, got '%s' too", p->verb->input, text);
         return EINVAL;
     }
-    p->cli->input = text;
+    if (!cli->input) cli->input = text;
+    cli->inputs[cli->n_inputs++] = text;
     return 0;
 }
 
 static error_t parse_end(const parse *p, struct argp_state *state)
 {
-    const bool input_missing = !p->cli->input;
+    const bool input_missing = !p->cli->input && !(p->verb->options & VPSDE_CLI_INPUTS);
     if (input_missing) argp_failure(state, 2, 0, "%s is missing; see --help", p->verb->input);
     if (!input_missing && (p->verb->options & VPSDE_CLI_OUTPUT) && !p->cli->output) {
         argp_failure(state, 2, 0, "-o FILE is missing: say where the result goes");
@@ -89,6 +94,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_RESOLVED:
         cli->resolved = true;
+        return 0;
+    case KEY_MARKDOWN:
+        cli->markdown = true;
         return 0;
     case ARGP_KEY_ARG:
         return parse_input(p, text, state);
@@ -125,11 +133,12 @@ int vpsde_verb_main(const vpsde_verb *verb, int argc, char **argv)
         const unsigned flag = all_options[i].flag;
         if (!flag || (verb->options & flag)) options[n++] = all_options[i].option;
     }
-    char *doc = NULL, *program = NULL, **overrides = NULL;
+    char *doc = NULL, *program = NULL, **overrides = NULL, **inputs = NULL;
     vpsde_status status = vpsde_format(&doc, "%s\v%s", verb->summary, verb->doc);
     if (status == VPSDE_OK) status = vpsde_format(&program, "vpsde %s", verb->name);
     if (status == VPSDE_OK) status = vpsde_alloc(&overrides, (size_t)argc, sizeof(*overrides));
-    vpsde_cli cli = {.program = program, .overrides = overrides};
+    if (status == VPSDE_OK) status = vpsde_alloc(&inputs, (size_t)argc, sizeof(*inputs));
+    vpsde_cli cli = {.program = program, .overrides = overrides, .inputs = inputs};
     int code = vpsde_status_exit_code(status);
     if (status == VPSDE_OK) {
         parse p = {verb, &cli};
@@ -147,5 +156,6 @@ int vpsde_verb_main(const vpsde_verb *verb, int argc, char **argv)
     free(doc);
     free(program);
     free(overrides);
+    free(inputs);
     return code;
 }

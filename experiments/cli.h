@@ -12,10 +12,12 @@
 typedef struct vpsde_cli {
     const char *program; /* "vpsde sample" */
     const char *input, *output;
+    char **inputs; /* of verbs that take any number: all of them; input is the first or NULL */
+    size_t n_inputs;
     char **overrides; /* key.path=value */
     size_t n_overrides;
     size_t threads; /* 0: all */
-    bool quiet, force, resume, resolved;
+    bool quiet, force, resume, resolved, markdown;
     vpsde_control control; /* progress on a terminal, stop on a signal */
 } vpsde_cli;
 
@@ -26,7 +28,10 @@ enum {
     VPSDE_CLI_THREADS = 1u << 3,  /* takes --threads */
     VPSDE_CLI_RESUME = 1u << 4,   /* takes --resume */
     VPSDE_CLI_RESOLVED = 1u << 5, /* takes --resolved */
-    VPSDE_CLI_WORKS = 1u << 6     /* long work: shows progress, stops tidily on a signal */
+    VPSDE_CLI_WORKS = 1u << 6,    /* long work: shows progress, stops tidily on a signal */
+    VPSDE_CLI_INPUTS = 1u << 7,   /* takes any number of inputs, none too */
+    VPSDE_CLI_RECORD = 1u << 8,   /* takes -o, and can do without */
+    VPSDE_CLI_MARKDOWN = 1u << 9  /* takes --markdown */
 };
 
 typedef struct vpsde_verb {

@@ -8,7 +8,7 @@
 #include "core/parallel.h"
 #include "experiments/summary.h"
 
-enum { PILOT_SAMPLES = 16, PILOT_ROWS = 2, LEDGER_BYTES = 8 * 6 };
+enum { PILOT_SAMPLES = 16, PILOT_ROWS = 2, LEDGER_BYTES = 8 * 6, LIKELIHOOD_COLUMNS = 13 };
 
 static vpsde_status ignore_begin(void *self, const vpsde_table *table)
 {
@@ -102,9 +102,11 @@ static double stored_bytes(const vpsde_setup *s, size_t n_nodes)
     const vpsde_log *log = &s->sampler.log;
     const size_t times = log->n_times < n_nodes || log->times ? log->n_times : n_nodes;
     double fields = 0;
-    for (unsigned bits = log->fields; bits; bits >>= 1) fields += bits & 1u;
+    const unsigned logp = log->fields & VPSDE_LOG_LOGP;
+    for (unsigned bits = log->fields ^ logp; bits; bits >>= 1) fields += bits & 1u;
     const double state = (double)s->model->dim * (double)vpsde_dtype_size(log->dtype);
-    return (double)times * fields * state + 8 * (double)s->model->dim + LEDGER_BYTES;
+    return (double)times * (fields * state + (logp ? sizeof(double) : 0)) +
+           8 * (double)s->model->dim + LEDGER_BYTES;
 }
 
 double vpsde_estimate_bytes(const vpsde_setup *s, size_t entry)
@@ -133,9 +135,9 @@ vpsde_status vpsde_estimate_sampling(vpsde_estimate *out, const vpsde_setup *s, 
                                      const vpsde_cli *cli)
 {
     const vpsde_sampler_entry *e = &s->sampler.entries[entry];
-    double nfe = (double)vpsde_solver_nfe(e->solver, e->param, e->grid), seconds;
+    double nfe = vpsde_setup_nfe(s, e, e->grid), seconds;
     *out = (vpsde_estimate){.samples = (double)s->sampler.count};
-    out->measured = e->solver->integrate != NULL;
+    out->measured = vpsde_solver_is_adaptive(e->solver);
     if (out->measured) VPSDE_TRY(pilot_nfe(&nfe, s, entry, cli));
     VPSDE_TRY(seconds_per_row(&seconds, s, 0));
     out->evaluations = nfe * out->samples;
@@ -149,21 +151,19 @@ vpsde_status vpsde_estimate_likelihood(vpsde_estimate *out, const vpsde_setup *s
     const vpsde_likelihood_setup *l = &s->likelihood;
     const bool closed = s->model->type->flags & VPSDE_MODEL_DIVERGENCE;
     const size_t k = l->trace == VPSDE_TRACE_HUTCHINSON ? l->probes : closed ? 0 : s->model->dim;
-    double *x, offset, seconds;
+    double seconds;
     vpsde_summary summary;
     vpsde_sink nothing = {.begin = ignore_begin, .write = ignore_write, .end = ignore_end};
     vpsde_sink sink = vpsde_summary_sink(&summary, &nothing);
-    VPSDE_TRY(vpsde_setup_rows(&x, &offset, s, s->likelihood.dequantization));
-    vpsde_likelihood pilot = vpsde_setup_likelihood(s, cli, x, offset);
+    vpsde_likelihood pilot = vpsde_setup_likelihood(s, cli);
     if (pilot.count > PILOT_ROWS) pilot.count = PILOT_ROWS;
     pilot.control.progress = NULL;
     const vpsde_status status = vpsde_likelihood_run(&pilot, &sink);
-    free(x);
     if (status != VPSDE_OK && status != VPSDE_EPARTIAL) return status;
     VPSDE_TRY(seconds_per_row(&seconds, s, k));
     *out = (vpsde_estimate){.samples = (double)s->data.count, .measured = true};
     out->evaluations = summary.sum_nfe / (double)summary.n * out->samples;
     out->tangents = summary.sum_jvp / (double)summary.n * out->samples;
-    out->bytes = out->samples * (8 * 5 + LEDGER_BYTES);
+    out->bytes = out->samples * (8 * LIKELIHOOD_COLUMNS + LEDGER_BYTES);
     return spread_over_threads(out, cli, seconds * out->evaluations);
 }

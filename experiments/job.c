@@ -4,7 +4,10 @@
 #include <string.h>
 
 /* One line a job. */
-static const vpsde_job *const jobs[] = {&vpsde_job_sample, &vpsde_job_likelihood};
+static const vpsde_job *const jobs[] = {
+    &vpsde_job_sample,      &vpsde_job_likelihood, &vpsde_job_elbo,
+    &vpsde_job_compare,     &vpsde_job_encode,     &vpsde_job_decode,
+    &vpsde_job_interpolate, &vpsde_job_edit,       &vpsde_job_inpaint};
 enum { N_JOBS = sizeof(jobs) / sizeof(jobs[0]) };
 
 const vpsde_job *vpsde_job_find(const char *verb)

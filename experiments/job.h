@@ -1,4 +1,5 @@
-/* Work that fills a run file and can be taken up again: what sample, likelihood and resume share. */
+/* Work that fills a run file and can be taken up again: what sample, likelihood, compare and
+ * resume share. */
 #ifndef VPSDE_EXPERIMENTS_JOB_H
 #define VPSDE_EXPERIMENTS_JOB_H
 
@@ -12,7 +13,8 @@ typedef struct vpsde_job {
     vpsde_status (*compute)(const vpsde_setup *s, const vpsde_cli *cli, vpsde_run *run);
 } vpsde_job;
 
-extern const vpsde_job vpsde_job_sample, vpsde_job_likelihood;
+extern const vpsde_job vpsde_job_sample, vpsde_job_likelihood, vpsde_job_elbo, vpsde_job_compare,
+    vpsde_job_encode, vpsde_job_decode, vpsde_job_interpolate, vpsde_job_edit, vpsde_job_inpaint;
 
 /* Before and after each table that `compute` fills: where its rows go, counted on the way; and its
  * line on the terminal. `status` as vpsde_summary_status returns it. */

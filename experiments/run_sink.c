@@ -22,7 +22,7 @@ static bool facts_are_there(const vpsde_run *run, const char *group, const vpsde
 vpsde_status vpsde_run_facts(vpsde_run *run, const char *group, const vpsde_fact *facts, size_t n)
 {
     struct iovec piece;
-    if (n > 0 && facts_are_there(run, group, &facts[0])) return VPSDE_OK;
+    if (n == 0 || facts_are_there(run, group, &facts[0])) return VPSDE_OK;
     VPSDE_TRY(vpsde_facts_encode(&piece.iov_base, &piece.iov_len, group, facts, n));
     const vpsde_status status =
         vpsde_parts_append(run->parts, &(vpsde_record){.kind = VPSDE_RECORD_FACTS}, &piece, 1);

@@ -41,10 +41,17 @@ static vpsde_status read_sections(vpsde_setup *s)
     VPSDE_TRY(vpsde_setup_read_model(s));
     if (wanted(s, VPSDE_USES_DATA, "data")) VPSDE_TRY(vpsde_setup_read_data(s));
     if (wanted(s, VPSDE_USES_TRAIN, "train")) VPSDE_TRY(vpsde_setup_read_train(s));
-    if (wanted(s, VPSDE_USES_SAMPLER, "sampler") || vpsde_config_has(s->config, "log")) {
+    const bool compares = wanted(s, VPSDE_USES_COMPARE, "compare");
+    if (wanted(s, VPSDE_USES_SAMPLER, "sampler") || vpsde_config_has(s->config, "log") ||
+        compares) {
         VPSDE_TRY(vpsde_setup_read_sampler(s));
     }
+    if (compares) VPSDE_TRY(vpsde_setup_read_compare(s));
     if (wanted(s, VPSDE_USES_LIKELIHOOD, "likelihood")) VPSDE_TRY(vpsde_setup_read_likelihood(s));
+    if (wanted(s, VPSDE_USES_ELBO, "elbo")) VPSDE_TRY(vpsde_setup_read_elbo(s));
+    VPSDE_TRY(vpsde_setup_read_tasks(s));
+    if (wanted(s, VPSDE_USES_EDIT, "edit")) VPSDE_TRY(vpsde_setup_read_edit(s));
+    if (wanted(s, VPSDE_USES_INPAINT, "inpaint")) VPSDE_TRY(vpsde_setup_read_inpaint(s));
     VPSDE_TRY(vpsde_config_check(s->config));
     return vpsde_config_resolved(&s->resolved, s->config);
 }
@@ -135,11 +142,32 @@ vpsde_status vpsde_setup_present(unsigned *uses, const vpsde_cli *cli)
     } sections[] = {{VPSDE_USES_DATA, "data"},
                     {VPSDE_USES_SAMPLER, "sampler"},
                     {VPSDE_USES_LIKELIHOOD, "likelihood"},
-                    {VPSDE_USES_TRAIN, "train"}};
+                    {VPSDE_USES_TRAIN, "train"},
+                    {VPSDE_USES_ELBO, "elbo"},
+                    {VPSDE_USES_ENCODE, "encode"},
+                    {VPSDE_USES_DECODE, "decode"},
+                    {VPSDE_USES_INTERPOLATE, "interpolate"},
+                    {VPSDE_USES_EDIT, "edit"},
+                    {VPSDE_USES_INPAINT, "inpaint"},
+                    {VPSDE_USES_COMPARE, "compare"}};
     vpsde_setup s = {0};
     vpsde_status status = open_config(&s, cli);
     for (size_t i = 0; status == VPSDE_OK && i < sizeof(sections) / sizeof(sections[0]); i++) {
         if (!vpsde_config_has(s.config, sections[i].key)) *uses &= ~sections[i].use;
+    }
+    if (status == VPSDE_OK && (*uses & VPSDE_USES_ROWS)) { /* sampler.count is for `sample` */
+        vpsde_config *sampler;
+        status = vpsde_config_section(&sampler, s.config, "sampler");
+        if (status == VPSDE_OK && vpsde_config_has(sampler, "count")) {
+            *uses &= ~(unsigned)VPSDE_USES_ROWS;
+        }
+    }
+    if (status == VPSDE_OK && (*uses & VPSDE_USES_COMPARE)) { /* it may be all that samples */
+        vpsde_config *sampler;
+        status = vpsde_config_section(&sampler, s.config, "sampler");
+        if (status == VPSDE_OK && !vpsde_config_has(sampler, "solver")) {
+            *uses &= ~(unsigned)VPSDE_USES_SAMPLER;
+        }
     }
     vpsde_setup_close(&s);
     return status;
@@ -149,7 +177,9 @@ vpsde_status vpsde_setup_read(vpsde_setup *s, const vpsde_cli *cli, unsigned use
 {
     s->uses = uses;
     s->threads = cli->threads;
-    s->model_path = s->data.path = s->sampler.init_path = s->betas_path = "";
+    s->stop = cli->control.stop;
+    s->model_path = s->data.path = s->sampler.init_path = s->betas_path = s->decode.from = "";
+    s->inpaint.path = "";
     VPSDE_TRY(uses & VPSDE_USES_TRAIN ? open_for_training(s, cli) : open_config(s, cli));
     return read_sections(s);
 }
@@ -157,7 +187,16 @@ vpsde_status vpsde_setup_read(vpsde_setup *s, const vpsde_cli *cli, unsigned use
 vpsde_status vpsde_setup_build(vpsde_setup *s)
 {
     if (s->uses & VPSDE_USES_DATA) VPSDE_TRY(vpsde_setup_build_data(s));
-    if (s->uses & VPSDE_USES_SAMPLER) VPSDE_TRY(vpsde_setup_build_sampler(s));
+    if (s->uses & VPSDE_USES_ROWS) s->sampler.count = s->data.count;
+    if (s->uses & VPSDE_USES_INPAINT) VPSDE_TRY(vpsde_setup_build_inpaint(s));
+    if (s->uses & VPSDE_USES_EDIT) {
+        VPSDE_TRY(vpsde_setup_build_edit(s));
+    } else if (s->uses & VPSDE_USES_SAMPLER) {
+        VPSDE_TRY(vpsde_setup_build_sampler(s));
+    }
+    if (s->uses & VPSDE_USES_COMPARE) VPSDE_TRY(vpsde_setup_build_compare(s));
+    if (s->uses & VPSDE_USES_ELBO) VPSDE_TRY(vpsde_setup_build_elbo(s));
+    if (s->uses & VPSDE_USES_LATENTS) VPSDE_TRY(vpsde_setup_build_tasks(s));
     return VPSDE_OK;
 }
 
@@ -169,6 +208,9 @@ vpsde_status vpsde_setup_open(vpsde_setup *s, const vpsde_cli *cli, unsigned use
 
 void vpsde_setup_close(vpsde_setup *s)
 {
+    vpsde_setup_close_tasks(s);
+    vpsde_setup_close_classes(s);
+    free(s->inpaint.known);
     for (size_t i = 0; i < s->sampler.n_entries; i++) {
         vpsde_sampler_entry *e = &s->sampler.entries[i];
         vpsde_grid_destroy(e->grid);
@@ -179,6 +221,9 @@ void vpsde_setup_close(vpsde_setup *s)
     free(s->sampler.init);
     free(s->sampler.log_times);
     free(s->likelihood.label);
+    free(s->elbo.label);
+    vpsde_grid_destroy(s->elbo.grid);
+    vpsde_setup_close_compare(&s->compare);
     vpsde_data_close(s->data.data);
     vpsde_model_destroy(s->model);
     vpsde_process_destroy(s->process);
@@ -202,8 +247,9 @@ static bool is_file(const char *path, const struct stat *file)
 vpsde_status vpsde_setup_spares_inputs(const vpsde_setup *s, const vpsde_cli *cli,
                                        const char *output)
 {
-    const char *const inputs[] = {cli->input, s->model_path, s->data.path, s->sampler.init_path,
-                                  s->betas_path};
+    const char *const inputs[] = {cli->input,           s->model_path, s->data.path,
+                                  s->sampler.init_path, s->betas_path, s->decode.from,
+                                  s->inpaint.path};
     struct stat file;
     if (stat(output, &file) != 0) return VPSDE_OK;
     for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++) {
@@ -222,6 +268,7 @@ static vpsde_status model_facts(const vpsde_setup *s, vpsde_run *run)
         {.name = "kind", .text = m->type->name},
         {.name = "dim", .number = (double)m->dim, .whole = true},
         {.name = "parameters", .number = (double)m->n_parameters, .whole = true},
+        {.name = "prediction", .text = vpsde_prediction_name(m->prediction)},
         {.name = "weights_sha256", .text = m->sha256},
     };
     for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
@@ -269,6 +316,12 @@ vpsde_status vpsde_setup_describe(const vpsde_setup *s, vpsde_run *run)
     }
     if (s->sampler.init) {
         VPSDE_TRY(vpsde_run_input(run, "init", s->sampler.init_path, s->sampler.init_sha256));
+    }
+    if (*s->inpaint.sha256) {
+        VPSDE_TRY(vpsde_run_input(run, "mask", s->inpaint.path, s->inpaint.sha256));
+    }
+    if (*s->decode.sha256) {
+        VPSDE_TRY(vpsde_run_input(run, "latents", s->decode.from, s->decode.sha256));
     }
     return VPSDE_OK;
 }

@@ -24,6 +24,13 @@ typedef struct vpsde_sampler_entry {
     vpsde_grid *grid; /* built */
 } vpsde_sampler_entry;
 
+typedef struct vpsde_classes_setup {
+    int32_t *cycle; /* (n_cycle) classes of samples 0, 1, ..., again and again; none: n_cycle = 0 */
+    size_t n_cycle;
+    int32_t *all; /* (count + n_cycle) built */
+    double guidance;
+} vpsde_classes_setup;
+
 typedef struct vpsde_sampler_setup {
     size_t count;
     const char *init_path; /* "" for none */
@@ -31,14 +38,14 @@ typedef struct vpsde_sampler_setup {
     char init_sha256[65];
     vpsde_sampler_entry *entries;
     size_t n_entries;
+    vpsde_clip clip;
+    vpsde_classes_setup classes;
     vpsde_log log;
     double *log_times; /* owned storage of log.times */
 } vpsde_sampler_setup;
 
-typedef enum vpsde_dequantization {
-    VPSDE_DEQUANTIZE_NONE,
-    VPSDE_DEQUANTIZE_UNIFORM
-} vpsde_dequantization;
+/* Estimators of log p, in the order of the words in the configuration. */
+enum { VPSDE_ESTIMATE_PF_ODE = 1u << 0, VPSDE_ESTIMATE_CHAIN = 1u << 1 };
 
 typedef struct vpsde_likelihood_setup {
     char *label;
@@ -48,8 +55,51 @@ typedef struct vpsde_likelihood_setup {
     vpsde_trace trace;
     size_t probes;
     vpsde_probe probe;
-    vpsde_dequantization dequantization;
+    bool budget, gradient;
+    unsigned estimators;                 /* VPSDE_ESTIMATE_* */
+    vpsde_dequantization dequantization; /* but for the width, which is the data's */
 } vpsde_likelihood_setup;
+
+typedef struct vpsde_elbo_setup {
+    char *label;
+    vpsde_elbo_variance variance;
+    size_t draws, steps;
+    vpsde_grid *grid; /* built */
+} vpsde_elbo_setup;
+
+/* Of the three below: `safety` is the share of rtol and atol that integrators run at, which control
+ * the error of a step. */
+typedef struct vpsde_encode_setup {
+    bool round_trip;
+    double safety;
+    vpsde_dequantization_kind dequantization;
+    vpsde_grid **grid; /* (sampler.n_entries) built: each entry's, from data to noise */
+} vpsde_encode_setup;
+
+typedef struct vpsde_decode_setup {
+    double safety;
+    const char *from; /* a run file of encode; "" for the start states of sampler.init */
+    char sha256[65];
+} vpsde_decode_setup;
+
+typedef struct vpsde_interpolate_setup {
+    double safety;
+    size_t points;      /* a pair, both ends included */
+    double *rows;       /* (n_pairs, 2) as given, or NULL for consecutive ones */
+    size_t (*pairs)[2]; /* (n_pairs) built: numbers of rows of the data */
+    size_t n_pairs;
+} vpsde_interpolate_setup;
+
+typedef struct vpsde_edit_setup {
+    double t0;
+} vpsde_edit_setup;
+
+typedef struct vpsde_inpaint_setup {
+    uint8_t *known;   /* (d) built */
+    const char *path; /* of the mask, "" unless it is a file */
+    char sha256[65];
+    size_t jump_length, resamples;
+} vpsde_inpaint_setup;
 
 typedef struct vpsde_data_setup {
     const char *path; /* "" when the configuration has no data */
@@ -58,6 +108,7 @@ typedef struct vpsde_data_setup {
     size_t pool;
     vpsde_data *data;    /* opened and pooled */
     double scale, shift; /* file value to model value */
+    double width;        /* of a level of 8-bit data, in model values; else 0 */
 } vpsde_data_setup;
 
 typedef struct vpsde_train_setup {
@@ -66,11 +117,50 @@ typedef struct vpsde_train_setup {
     int decay; /* 0 constant, 1 cosine */
 } vpsde_train_setup;
 
+/* One entry of compare.solvers at one budget: a run of each seed. */
+typedef struct vpsde_compare_level {
+    size_t entry;
+    double budget;     /* of compare.steps, in its unit; NaN: chooses its own steps */
+    double rtol, atol; /* NaN: fixed steps */
+    vpsde_grid *grid;  /* built */
+} vpsde_compare_level;
+
+/* What an entry is run at. */
+typedef struct vpsde_compare_ladder {
+    double *steps, *rtol, *atol; /* (n) the first alone, or the two others */
+    size_t n;
+} vpsde_compare_ladder;
+
+typedef enum vpsde_budget { VPSDE_BUDGET_STEPS, VPSDE_BUDGET_NFE } vpsde_budget;
+
+typedef struct vpsde_compare_setup {
+    vpsde_sampler_entry *entries; /* of which steps, rtol and atol are not used */
+    vpsde_compare_ladder *ladders;
+    size_t n_entries;
+    vpsde_budget budget; /* unit of compare.steps */
+    size_t n_seeds;
+    unsigned metrics; /* bit i: vpsde_metric_at(i) */
+    vpsde_sampler_entry reference;
+    vpsde_compare_level *levels; /* built: entry by entry; case = level x n_seeds + seed */
+    size_t n_levels;
+} vpsde_compare_setup;
+
 enum {
     VPSDE_USES_DATA = 1u << 0,
     VPSDE_USES_SAMPLER = 1u << 1,
     VPSDE_USES_LIKELIHOOD = 1u << 2,
-    VPSDE_USES_TRAIN = 1u << 3
+    VPSDE_USES_TRAIN = 1u << 3,
+    VPSDE_USES_COMPARE = 1u << 4,
+    VPSDE_USES_ELBO = 1u << 5,
+    VPSDE_USES_ENCODE = 1u << 6,
+    VPSDE_USES_DECODE = 1u << 7,
+    VPSDE_USES_INTERPOLATE = 1u << 8,
+    /* they know how many samples there are without sampler.count */
+    VPSDE_USES_LATENTS = VPSDE_USES_ENCODE | VPSDE_USES_DECODE | VPSDE_USES_INTERPOLATE,
+    VPSDE_USES_EDIT = 1u << 9,
+    VPSDE_USES_INPAINT = 1u << 10,
+    /* one sample a row of the data */
+    VPSDE_USES_ROWS = VPSDE_USES_EDIT | VPSDE_USES_INPAINT
 };
 
 typedef struct vpsde_setup {
@@ -78,7 +168,8 @@ typedef struct vpsde_setup {
     vpsde_config *config;
     char *resolved; /* the configuration with every default */
     uint64_t seed;
-    size_t threads;         /* as asked for: 0 for all there are */
+    size_t threads; /* as asked for: 0 for all there are */
+    const volatile int *stop;
     const char *model_path; /* "" for a model that the configuration describes */
     vpsde_model *model;
     vpsde_process *process;
@@ -87,6 +178,13 @@ typedef struct vpsde_setup {
     vpsde_data_setup data;
     vpsde_sampler_setup sampler;
     vpsde_likelihood_setup likelihood;
+    vpsde_elbo_setup elbo;
+    vpsde_encode_setup encode;
+    vpsde_decode_setup decode;
+    vpsde_interpolate_setup interpolate;
+    vpsde_edit_setup edit;
+    vpsde_inpaint_setup inpaint;
+    vpsde_compare_setup compare;
     vpsde_train_setup train;
 } vpsde_setup;
 
@@ -111,30 +209,81 @@ vpsde_status vpsde_setup_describe(const vpsde_setup *s, vpsde_run *run);
 
 /* One sampler entry as a run of the library; threads and control from the command line. */
 vpsde_sampling vpsde_setup_sampling(const vpsde_setup *s, size_t entry, const vpsde_cli *cli);
-/* The section `likelihood` as such a run, of what vpsde_setup_rows made of the data. */
-vpsde_likelihood vpsde_setup_likelihood(const vpsde_setup *s, const vpsde_cli *cli, const double *x,
-                                        double bits_offset);
+/* The same entry as a task runs it, and from data to noise, without start states. */
+vpsde_sampling vpsde_setup_decoding(const vpsde_setup *s, size_t entry, double safety,
+                                    const vpsde_cli *cli);
+vpsde_sampling vpsde_setup_encoding(const vpsde_setup *s, size_t entry, double safety,
+                                    const vpsde_cli *cli);
+/* Numbers of the first and of all latents that the entry finds in decode.from. */
+vpsde_status vpsde_setup_latents(size_t *first, size_t *count, const vpsde_setup *s, size_t entry);
+/* x (n, d): rows first .. first + n - 1 of the data file as encode takes them. */
+vpsde_status vpsde_setup_encode_rows(double *x, const vpsde_setup *s, size_t first, size_t n);
+/* Classes of samples first, first + 1, ...; NULL: they have none. */
+const int32_t *vpsde_setup_classes(const vpsde_setup *s, size_t first);
+/* Network evaluations of one sample on that grid, guidance included; 0 where a solver chooses its own
+ * steps. */
+double vpsde_setup_nfe(const vpsde_setup *s, const vpsde_sampler_entry *e, const vpsde_grid *grid);
+/* One level of the section `compare`, or its reference, with the run's seed plus `seed`. */
+vpsde_sampling vpsde_setup_level(const vpsde_setup *s, const vpsde_compare_level *level,
+                                 size_t seed, const vpsde_cli *cli);
+vpsde_sampling vpsde_setup_reference(const vpsde_setup *s, size_t seed, const vpsde_cli *cli);
+/* The section `likelihood` as such a run over the rows of the data. */
+vpsde_likelihood vpsde_setup_likelihood(const vpsde_setup *s, const vpsde_cli *cli);
+/* The section `elbo` as such a run over rows without dequantisation. */
+vpsde_elbo vpsde_setup_elbo(const vpsde_setup *s, const vpsde_cli *cli);
 
-/* setup_process.c, setup_data.c, setup_sampler.c, setup_likelihood.c: one section each */
+/* setup_process.c, setup_data.c, setup_sampler.c, setup_likelihood.c, setup_compare.c,
+ * compare_levels.c: one section each */
 vpsde_status vpsde_setup_read_model(vpsde_setup *s);
 vpsde_status vpsde_setup_read_data(vpsde_setup *s);
 vpsde_status vpsde_setup_build_data(vpsde_setup *s);
 vpsde_status vpsde_setup_read_sampler(vpsde_setup *s);
+vpsde_status vpsde_setup_read_log(vpsde_setup *s);
 vpsde_status vpsde_setup_build_sampler(vpsde_setup *s);
 vpsde_status vpsde_setup_read_likelihood(vpsde_setup *s);
+/* Its key `dequantization`; sets the process' t_min where that follows. */
+vpsde_status vpsde_setup_read_dequantization(vpsde_setup *s, vpsde_config *likelihood);
+vpsde_status vpsde_setup_read_elbo(vpsde_setup *s);
+vpsde_status vpsde_setup_build_elbo(vpsde_setup *s);
+vpsde_status vpsde_setup_read_tasks(vpsde_setup *s);
+vpsde_status vpsde_setup_build_tasks(vpsde_setup *s);
+void vpsde_setup_close_tasks(vpsde_setup *s);
+vpsde_status vpsde_setup_read_edit(vpsde_setup *s);
+/* The sampler's grids, from t0. */
+vpsde_status vpsde_setup_build_edit(vpsde_setup *s);
+vpsde_status vpsde_setup_read_inpaint(vpsde_setup *s);
+vpsde_status vpsde_setup_build_inpaint(vpsde_setup *s);
 vpsde_status vpsde_setup_read_train(vpsde_setup *s);
+vpsde_status vpsde_setup_read_compare(vpsde_setup *s);
+vpsde_status vpsde_setup_build_compare(vpsde_setup *s);
+void vpsde_setup_close_compare(vpsde_compare_setup *c);
 
 /* A registered solver by the word under `solver`, its parameters from the same section. */
 vpsde_status vpsde_setup_solver(const vpsde_solver_type **solver, double *param, vpsde_config *c);
+/* Where an entry's steps go: the keys `grid` and `last_step`, if they are there or not `common`'s. */
+vpsde_status vpsde_setup_where(vpsde_sampler_entry *e, const vpsde_sampler_entry *common,
+                               vpsde_config *c);
+/* ECONFIG when two of the entries, a list under `key`, have one label. */
+vpsde_status vpsde_setup_labels(const vpsde_sampler_entry *entries, size_t n, vpsde_config *c,
+                                const char *key);
+/* The keys `clip` and `dynamic_threshold` of the section `sampler`. */
+vpsde_status vpsde_setup_read_clip(vpsde_clip *clip, vpsde_config *c);
+/* The keys `classes` and `guidance` of the section `sampler`. */
+vpsde_status vpsde_setup_read_classes(vpsde_setup *s, vpsde_config *c);
+vpsde_status vpsde_setup_build_classes(vpsde_setup *s);
+void vpsde_setup_close_classes(vpsde_setup *s);
+/* The entry's grid with this many steps; one that goes by rates of the model calibrates itself. */
+vpsde_status vpsde_setup_grid(vpsde_grid **grid, const vpsde_setup *s, const vpsde_sampler_entry *e,
+                              size_t n_steps);
+/* Start states of sampler.init, if it is given. */
+vpsde_status vpsde_setup_build_init(vpsde_setup *s);
 /* The entry's label, a group name of the run file: fresh memory. */
 vpsde_status vpsde_setup_label(char **label, vpsde_config *c, const char *fallback);
 /* ECONFIG "unknown WHAT 'word'; did you mean ..." over the names name_at(0), name_at(1), ... NULL. */
 vpsde_status vpsde_setup_unknown(vpsde_config *c, const char *key, const char *what,
                                  const char *word, const char *(*name_at)(size_t));
 
-/* Rows of the data as the model sees them: x (count, d), fresh memory. bits_offset as in
- * vpsde_likelihood. */
-vpsde_status vpsde_setup_rows(double **x, double *bits_offset, const vpsde_setup *s,
-                              vpsde_dequantization dequantization);
+/* Rows of the data as the model sees them, by their index in the file. */
+vpsde_row_source vpsde_setup_source(const vpsde_setup *s);
 
 #endif

@@ -134,7 +134,8 @@ static vpsde_status read_t_min(double *t_min, const vpsde_setup *s, const readin
 {
     double trained = 0;
     if (r->trained && !r->override) VPSDE_TRY(vpsde_model_t_min(&trained, s->model));
-    const double usual = s->uses & VPSDE_USES_SAMPLER ? 1e-3 : 1e-5, not_given = -1;
+    const double usual = s->uses & (VPSDE_USES_SAMPLER | VPSDE_USES_COMPARE) ? 1e-3 : 1e-5,
+                 not_given = -1;
     VPSDE_TRY(vpsde_config_real(t_min, r->section, "t_min", not_given, 0, 1));
     if (*t_min == not_given) *t_min = fmax(usual, trained);
     if (!r->trained || r->override) return VPSDE_OK;
@@ -215,10 +216,40 @@ static const char *model_name(size_t i)
     return vpsde_model_type_at(i) ? vpsde_model_type_at(i)->name : NULL;
 }
 
+/* What the checkpoint's network returns: as its metadata say; where they say nothing, as the
+ * configuration says; else eps. One that contradicts its metadata needs process.override. */
+static vpsde_status read_prediction(vpsde_setup *s, vpsde_config *section)
+{
+    vpsde_model *m = s->model;
+    vpsde_config *process;
+    int word;
+    bool override = false;
+    VPSDE_TRY(
+        vpsde_config_choice(&word, section, "prediction", "eps|x0|v|score", (int)m->prediction));
+    const vpsde_prediction prediction = (vpsde_prediction)word;
+    if (prediction != m->prediction && m->says_prediction) {
+        VPSDE_TRY(vpsde_config_section(&process, s->config, "process"));
+        VPSDE_TRY(vpsde_config_bool(&override, process, "override", false));
+        if (!override) {
+            return vpsde_config_fail(section, "prediction",
+                                     "%s here, %s in the checkpoint; expected the same, or "
+                                     "process.override: true",
+                                     vpsde_prediction_name(prediction),
+                                     vpsde_prediction_name(m->prediction));
+        }
+    }
+    m->prediction = prediction;
+    return VPSDE_OK;
+}
+
 static vpsde_status configure(vpsde_setup *s, vpsde_config *section)
 {
     const char *kind;
     VPSDE_TRY(vpsde_config_text(&kind, section, "kind", NULL));
+    if (vpsde_config_has(section, "prediction")) {
+        return vpsde_config_fail(section, "prediction",
+                                 "is for the network of a checkpoint (path); %s gives eps", kind);
+    }
     const vpsde_model_type *type = vpsde_model_type_find(kind);
     if (!type || !type->configure) {
         return vpsde_setup_unknown(section, "kind", "model", kind, model_name);
@@ -239,7 +270,8 @@ static vpsde_status read_model(vpsde_setup *s, vpsde_config *section)
                                  s->model->type->name);
     }
     VPSDE_TRY(vpsde_config_path(&s->model_path, section, "path", NULL));
-    return vpsde_model_open(&s->model, s->model_path);
+    VPSDE_TRY(vpsde_model_open(&s->model, s->model_path));
+    return read_prediction(s, section);
 }
 
 vpsde_status vpsde_setup_read_model(vpsde_setup *s)

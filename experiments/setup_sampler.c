@@ -1,4 +1,4 @@
-/* The sections `sampler` and `log`: which solvers, on which grids, storing what. */
+/* The section `sampler`: which solvers, on which grids, storing states where. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,14 +76,27 @@ static vpsde_status read_times(vpsde_sampler_entry *e, vpsde_config *c)
     return VPSDE_OK;
 }
 
+vpsde_status vpsde_setup_where(vpsde_sampler_entry *e, const vpsde_sampler_entry *common,
+                               vpsde_config *c)
+{
+    const int before = common ? (int)common->last_step : 0;
+    int last_step;
+    if (common) {
+        e->grid_type = common->grid_type;
+        memcpy(e->grid_param, common->grid_param, sizeof(e->grid_param));
+    }
+    if (!common || vpsde_config_has(c, "grid")) VPSDE_TRY(read_grid(e, c));
+    VPSDE_TRY(
+        vpsde_config_choice(&last_step, c, "last_step", "stop|tweedie|euler|lower-order", before));
+    e->last_step = (vpsde_last_step)last_step;
+    return VPSDE_OK;
+}
+
 /* What the sampler section says for every entry of its list; steps 0 and tolerances -1: nothing. */
 static vpsde_status read_common(vpsde_sampler_entry *common, vpsde_config *c)
 {
     uint64_t steps;
-    int last_step;
-    VPSDE_TRY(read_grid(common, c));
-    VPSDE_TRY(vpsde_config_choice(&last_step, c, "last_step", "stop|tweedie|euler|lower-order", 0));
-    common->last_step = (vpsde_last_step)last_step;
+    VPSDE_TRY(vpsde_setup_where(common, NULL, c));
     VPSDE_TRY(vpsde_config_uint(&steps, c, "steps", 0, 1, 1000000));
     common->steps = steps;
     VPSDE_TRY(vpsde_config_real(&common->rtol, c, "rtol", not_given, tol_min, 1));
@@ -100,14 +113,8 @@ static vpsde_status read_own(vpsde_sampler_entry *e, const vpsde_sampler_entry *
                              vpsde_config *item, vpsde_config *c)
 {
     uint64_t steps;
-    int last_step;
-    e->grid_type = common->grid_type;
-    memcpy(e->grid_param, common->grid_param, sizeof(e->grid_param));
-    if (vpsde_config_has(item, "grid")) VPSDE_TRY(read_grid(e, item));
-    VPSDE_TRY(vpsde_config_choice(&last_step, item, "last_step", "stop|tweedie|euler|lower-order",
-                                  (int)common->last_step));
-    e->last_step = (vpsde_last_step)last_step;
-    if (e->solver->integrate) {
+    VPSDE_TRY(vpsde_setup_where(e, common, item));
+    if (vpsde_solver_is_adaptive(e->solver)) {
         VPSDE_TRY(read_tolerance(&e->rtol, item, "rtol", common->rtol));
         return read_tolerance(&e->atol, item, "atol", common->atol);
     }
@@ -130,14 +137,14 @@ static bool same_label(const char *a, const char *b)
     return *a == *b;
 }
 
-static vpsde_status check_labels(const vpsde_sampler_setup *s, vpsde_config *c)
+vpsde_status vpsde_setup_labels(const vpsde_sampler_entry *entries, size_t n, vpsde_config *c,
+                                const char *key)
 {
-    for (size_t i = 1; i < s->n_entries; i++) {
+    for (size_t i = 1; i < n; i++) {
         for (size_t k = 0; k < i; k++) {
-            if (same_label(s->entries[i].label, s->entries[k].label)) {
-                return vpsde_config_fail(c, "solver",
-                                         "two entries are called '%s'; give one a label",
-                                         s->entries[i].label);
+            if (same_label(entries[i].label, entries[k].label)) {
+                return vpsde_config_fail(c, key, "two entries are called '%s'; give one a label",
+                                         entries[i].label);
             }
         }
     }
@@ -163,62 +170,28 @@ static vpsde_status read_entries(vpsde_sampler_setup *s, vpsde_config *c)
         if (i == 0) VPSDE_TRY(read_common(&common, c));
         VPSDE_TRY(read_own(e, &common, item, c));
     }
-    return check_labels(s, c);
-}
-
-/* times: a number of stored nodes, all, none, or the list of them. */
-static vpsde_status read_log_times(vpsde_sampler_setup *s, vpsde_config *c)
-{
-    size_t rank, dims[1];
-    const char *word;
-    if (vpsde_config_kind(c, "times") == VPSDE_NODE_SEQUENCE) {
-        VPSDE_TRY(vpsde_config_numbers(&s->log_times, &rank, dims, 1, c, "times"));
-        s->log.times = s->log_times;
-        s->log.n_times = dims[0];
-        return VPSDE_OK;
-    }
-    VPSDE_TRY(vpsde_config_text(&word, c, "times", "33"));
-    const bool all = strcmp(word, "all") == 0, none = strcmp(word, "none") == 0;
-    if (all || none) {
-        s->log.n_times = all ? SIZE_MAX : 0;
-        return VPSDE_OK;
-    }
-    char *end;
-    const unsigned long n = strtoul(word, &end, 10);
-    if (end == word || *end || n < 2 || n > 1000000 || *word == '-') {
-        return vpsde_config_fail(c, "times",
-                                 "expected a number of stored states (2 or more), all, "
-                                 "none, or a list of t, got '%s'",
-                                 word);
-    }
-    s->log.n_times = n;
-    return VPSDE_OK;
-}
-
-static vpsde_status read_log(vpsde_setup *s)
-{
-    vpsde_config *c;
-    int dtype;
-    VPSDE_TRY(vpsde_config_section(&c, s->config, "log"));
-    VPSDE_TRY(read_log_times(&s->sampler, c));
-    VPSDE_TRY(
-        vpsde_config_words(&s->sampler.log.fields, c, "fields", "x|eps|x0|noise", VPSDE_LOG_X));
-    VPSDE_TRY(vpsde_config_choice(&dtype, c, "dtype", "float32|float64", 0));
-    s->sampler.log.dtype = dtype == 0 ? VPSDE_F32 : VPSDE_F64;
-    return VPSDE_OK;
+    return vpsde_setup_labels(s->entries, s->n_entries, c, "solver");
 }
 
 vpsde_status vpsde_setup_read_sampler(vpsde_setup *s)
 {
     vpsde_config *c;
     uint64_t count;
-    const bool used = s->uses & VPSDE_USES_SAMPLER;
+    const bool sampled = s->uses & VPSDE_USES_SAMPLER;
+    const bool used = s->uses & (VPSDE_USES_SAMPLER | VPSDE_USES_COMPARE) &&
+                      !(s->uses & (VPSDE_USES_LATENTS | VPSDE_USES_ROWS));
     VPSDE_TRY(vpsde_config_section(&c, s->config, "sampler"));
-    if (used || vpsde_config_has(c, "solver")) VPSDE_TRY(read_entries(&s->sampler, c));
+    if (sampled || vpsde_config_has(c, "solver")) VPSDE_TRY(read_entries(&s->sampler, c));
     VPSDE_TRY(vpsde_config_uint(&count, c, "count", used ? UINT64_MAX : 0, 1, (uint64_t)1 << 47));
     s->sampler.count = count;
     VPSDE_TRY(vpsde_config_path(&s->sampler.init_path, c, "init", ""));
-    return read_log(s);
+    if (s->uses & VPSDE_USES_ROWS && *s->sampler.init_path) {
+        return vpsde_config_fail(c, "init",
+                                 "samples are made from the rows of data; expected none");
+    }
+    VPSDE_TRY(vpsde_setup_read_clip(&s->sampler.clip, c));
+    VPSDE_TRY(vpsde_setup_read_classes(s, c));
+    return vpsde_setup_read_log(s);
 }
 
 static int decreasing(const void *a, const void *b)
@@ -249,11 +222,11 @@ static vpsde_status check_log_times(vpsde_setup *s)
     return VPSDE_OK;
 }
 
-/* The sampler's grid where it can be placed with these steps (a grid of DDPM indices or one in
- * lambda down to t = 0 may not), else uniform in t. */
+/* The sampler's grid where it can be placed with these steps and without pilots (a grid of DDPM
+ * indices or one in lambda down to t = 0 may not), else uniform in t. */
 static vpsde_status spread_stored(const vpsde_setup *s, vpsde_sampler_entry *e, size_t n_steps)
 {
-    if (!e->grid_type->takes_times) {
+    if (e->grid_type->place) {
         const vpsde_status status = vpsde_grid_create(&e->grid, e->grid_type, s->process, n_steps,
                                                       e->grid_param, NULL, e->last_step);
         if (status != VPSDE_EINVAL) return status;
@@ -291,18 +264,36 @@ static vpsde_status build_stored_grid(const vpsde_setup *s, vpsde_sampler_entry 
     return status;
 }
 
-static vpsde_status build_grid(const vpsde_setup *s, vpsde_sampler_entry *e)
+vpsde_status vpsde_setup_grid(vpsde_grid **grid, const vpsde_setup *s, const vpsde_sampler_entry *e,
+                              size_t n_steps)
 {
-    if (e->solver->integrate) return build_stored_grid(s, e);
-    return vpsde_grid_create(&e->grid, e->grid_type, s->process, e->steps, e->grid_param, e->times,
-                             e->last_step);
+    const vpsde_sampling pilots = {.process = s->process,
+                                   .model = s->model,
+                                   .seed = s->seed,
+                                   .clip = s->sampler.clip,
+                                   .count = s->sampler.count,
+                                   .classes = vpsde_setup_classes(s, 0),
+                                   .guidance = s->sampler.classes.guidance,
+                                   .n_threads = s->threads,
+                                   .control = {.stop = s->stop}};
+    return vpsde_grid_calibrate(grid, e->grid_type, &pilots, n_steps, e->grid_param, e->times,
+                                e->last_step);
 }
 
-static vpsde_status read_init(vpsde_setup *s)
+static vpsde_status build_grid(const vpsde_setup *s, vpsde_sampler_entry *e)
+{
+    if (vpsde_solver_is_adaptive(e->solver)) return build_stored_grid(s, e);
+    return vpsde_setup_grid(&e->grid, s, e, e->steps);
+}
+
+vpsde_status vpsde_setup_build_init(vpsde_setup *s)
 {
     vpsde_data *data = NULL;
     size_t count;
+    if (!*s->sampler.init_path || s->sampler.init) return VPSDE_OK;
+    if (s->uses & (VPSDE_USES_ENCODE | VPSDE_USES_INTERPOLATE) || *s->decode.from) return VPSDE_OK;
     VPSDE_TRY(vpsde_data_open(&data, s->sampler.init_path));
+    if (s->sampler.count == 0) s->sampler.count = vpsde_data_rows(data);
     vpsde_status status = VPSDE_OK;
     if (vpsde_data_dim(data) != s->model->dim || vpsde_data_rows(data) < s->sampler.count) {
         status = vpsde_fail(VPSDE_EDATA,
@@ -327,6 +318,7 @@ static vpsde_status read_init(vpsde_setup *s)
 vpsde_status vpsde_setup_build_sampler(vpsde_setup *s)
 {
     VPSDE_TRY(check_log_times(s));
+    if (!(s->uses & VPSDE_USES_LATENTS)) VPSDE_TRY(vpsde_setup_build_classes(s));
     for (size_t i = 0; i < s->sampler.n_entries; i++) {
         vpsde_sampler_entry *e = &s->sampler.entries[i];
         const vpsde_status status = build_grid(s, e);
@@ -335,7 +327,7 @@ vpsde_status vpsde_setup_build_sampler(vpsde_setup *s)
                                  e->label);
         }
     }
-    return *s->sampler.init_path ? read_init(s) : VPSDE_OK;
+    return vpsde_setup_build_init(s);
 }
 
 vpsde_sampling vpsde_setup_sampling(const vpsde_setup *s, size_t entry, const vpsde_cli *cli)
@@ -353,6 +345,9 @@ vpsde_sampling vpsde_setup_sampling(const vpsde_setup *s, size_t entry, const vp
         .seed = s->seed,
         .count = s->sampler.count,
         .init = s->sampler.init,
+        .classes = vpsde_setup_classes(s, 0),
+        .guidance = s->sampler.classes.guidance,
+        .clip = s->sampler.clip,
         .log = s->sampler.log,
         .n_threads = cli->threads,
         .control = cli->control,

@@ -36,13 +36,30 @@ static void print_objects(const vpsde_setup *s)
     }
 }
 
+/* The adaptive solvers' evaluations are what the comparison is to find out. */
+static void print_comparison(const vpsde_setup *s)
+{
+    const vpsde_compare_setup *c = &s->compare;
+    double nfe = 0;
+    for (size_t l = 0; l < c->n_levels; l++) {
+        const vpsde_sampler_entry *e = &c->entries[c->levels[l].entry];
+        nfe += vpsde_setup_nfe(s, e, c->levels[l].grid);
+    }
+    printf("%-11s %zu solvers, %zu cases of %zu samples, %.4g evaluations in fixed steps\n",
+           "compare", c->n_entries, c->n_levels * c->n_seeds, s->sampler.count,
+           nfe * (double)s->sampler.count * (double)c->n_seeds);
+}
+
 static vpsde_status print_needs(const vpsde_setup *s, const vpsde_cli *cli)
 {
     vpsde_estimate e;
-    for (size_t i = 0; (s->uses & VPSDE_USES_SAMPLER) && i < s->sampler.n_entries; i++) {
+    const bool samples =
+        (s->uses & VPSDE_USES_SAMPLER) && !(s->uses & VPSDE_USES_ROWS) && s->sampler.count > 0;
+    for (size_t i = 0; samples && i < s->sampler.n_entries; i++) {
         VPSDE_TRY(vpsde_estimate_sampling(&e, s, i, cli));
         print_estimate("sample", s->sampler.entries[i].label, &e);
     }
+    if (s->uses & VPSDE_USES_COMPARE) print_comparison(s);
     if ((s->uses & VPSDE_USES_LIKELIHOOD) && s->data.data) {
         VPSDE_TRY(vpsde_estimate_likelihood(&e, s, cli));
         print_estimate("likelihood", s->likelihood.label, &e);
@@ -68,7 +85,8 @@ static vpsde_status check_as(const vpsde_cli *cli, unsigned uses, bool heading)
 
 static vpsde_status run(const vpsde_cli *cli)
 {
-    unsigned uses = VPSDE_USES_DATA | VPSDE_USES_SAMPLER | VPSDE_USES_LIKELIHOOD | VPSDE_USES_TRAIN;
+    unsigned uses = VPSDE_USES_DATA | VPSDE_USES_SAMPLER | VPSDE_USES_LIKELIHOOD |
+                    VPSDE_USES_TRAIN | VPSDE_USES_COMPARE | VPSDE_USES_LATENTS | VPSDE_USES_ROWS;
     VPSDE_TRY(vpsde_setup_present(&uses, cli));
     const unsigned rest = uses & ~(unsigned)VPSDE_USES_LIKELIHOOD;
     VPSDE_TRY(check_as(cli, rest, true));

@@ -18,7 +18,8 @@ static vpsde_status describe_model(const char *path)
     printf("checkpoint   %s\nmodel        %s\ndimensions   %zu", path, m->type->name, m->dim);
     for (size_t i = 0; m->rank > 1 && i < m->rank; i++)
         printf("%s%zu", i ? " x " : " = ", m->shape[i]);
-    printf("\nparameters   %zu\nsha256       %s\n", m->n_parameters, m->sha256);
+    printf("\nprediction   %s\nparameters   %zu\nsha256       %s\n",
+           vpsde_prediction_name(m->prediction), m->n_parameters, m->sha256);
     if (m->process.schedule) {
         printf("process      %s, label %g t %+g\n", m->process.schedule->name,
                m->process.label_scale, m->process.label_offset);

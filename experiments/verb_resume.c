@@ -61,7 +61,7 @@ static vpsde_status run(const vpsde_cli *cli)
 const vpsde_verb vpsde_verb_resume = {
     .name = "resume",
     .input = "RUN.h5",
-    .summary = "Finishes a run of sample or likelihood that was stopped or killed.",
+    .summary = "Finishes a run that was stopped or killed.",
     .doc = "Takes configuration and finished samples from RUN.h5.parts, computes what is missing "
            "and ends with the same bits as an uninterrupted run, whatever --threads says. The "
            "inputs must be the files the run began with. Example:\n\n"

@@ -84,11 +84,18 @@ static vpsde_status check_outputs(const files *f, const vpsde_cli *cli)
 
 static vpsde_status load_data(session *s)
 {
-    double *x, offset;
-    VPSDE_TRY(vpsde_setup_rows(&x, &offset, &s->setup, VPSDE_DEQUANTIZE_NONE));
-    const size_t count = s->setup.data.count * s->setup.model->dim;
-    const vpsde_status status = vpsde_alloc(&s->x0, count, sizeof(*s->x0));
-    for (size_t e = 0; status == VPSDE_OK && e < count; e++) s->x0[e] = (float)x[e];
+    const size_t first = s->setup.data.first, n = s->setup.data.count, d = s->setup.model->dim;
+    const vpsde_row_source source = vpsde_setup_source(&s->setup);
+    size_t count;
+    double *x;
+    VPSDE_TRY(vpsde_size_mul(&count, n, d, "data"));
+    VPSDE_TRY(vpsde_alloc(&s->x0, count, sizeof(*s->x0)));
+    VPSDE_TRY(vpsde_alloc(&x, d, sizeof(*x)));
+    vpsde_status status = VPSDE_OK;
+    for (size_t i = 0; status == VPSDE_OK && i < n; i++) {
+        status = source.read(source.context, first + i, 1, x);
+        for (size_t j = 0; status == VPSDE_OK && j < d; j++) s->x0[i * d + j] = (float)x[j];
+    }
     free(x);
     return status;
 }

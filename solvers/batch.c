@@ -6,7 +6,9 @@
 #include "core/fiber.h"
 #include "core/mem.h"
 #include "core/vec.h"
+#include "solvers/clip.h"
 #include "solvers/driver.h"
+#include "solvers/guidance.h"
 
 /* A block some of whose samples are under way. */
 typedef struct open_block {
@@ -20,18 +22,21 @@ typedef struct vpsde_batch {
     vpsde_batch_job *job;
     vpsde_queue *queue;
     void *ws;
+    vpsde_guidance guidance;
     size_t n_lanes, n_waiting;
     vpsde_lane *lane;
     vpsde_fiber **fiber; /* (n_lanes), NULL without fibers */
     open_block **holds;  /* (n_lanes) block of each lane's sample */
     open_block *current, *ready, *spare;
     bool exhausted; /* the queue has no further block */
+    bool along;     /* a lane that waits has tangents */
     vpsde_status status;
     uint64_t rows_used, rows_called;
     /* one call: (n_lanes) rows */
     vpsde_coef *coef;
-    double *x, *eps, *dx, *deps, *div;
+    double *x, *eps, *dx, *deps, *div; /* the gradients (n_lanes, d) follow div */
     int32_t *classes;
+    double *clip_scratch; /* (2 d) */
 } batch;
 
 /* Bytes for the tangents of one worker's calls, and for what comes back. */
@@ -151,7 +156,7 @@ static vpsde_status call(batch *b, size_t n, const vpsde_coef *c, const double *
     const vpsde_batch_job *job = b->job;
     const vpsde_eval e = {
         .n = n,
-        .k = job->tangents,
+        .k = dx ? job->tangents : 0,
         .coef = c,
         .coef_stride = 1,
         .x = x,
@@ -160,9 +165,10 @@ static vpsde_status call(batch *b, size_t n, const vpsde_coef *c, const double *
         .eps = b->eps,
         .deps = job->tangents ? b->deps : NULL,
         .div = job->divergence ? b->div : NULL,
+        .ddiv = job->gradient ? b->div + b->n_lanes : NULL,
     };
     b->rows_called += n;
-    return vpsde_model_eval(job->model, b->ws, &e);
+    return vpsde_guidance_eval(&b->guidance, job->model, b->ws, &e);
 }
 
 /* Rows nobody waits for are zero, at the time of the first. */
@@ -177,7 +183,7 @@ static vpsde_status call_waiting(batch *b)
     memset(b->x + n * d, 0, idle * d * sizeof(double));
     memset(b->dx + n * wide, 0, idle * wide * sizeof(double));
     b->n_waiting = 0;
-    return call(b, b->n_lanes, b->coef, b->x, b->dx);
+    return call(b, b->n_lanes, b->coef, b->x, b->along ? b->dx : NULL);
 }
 
 static vpsde_status stopped(const batch *b)
@@ -200,7 +206,9 @@ vpsde_status vpsde_lane_eval(vpsde_lane *lane, const vpsde_coef *c, const double
         b->coef[row] = *c;
         b->classes[row] = class_of(b->job, lane->sample);
         vec_copy(d, b->x + row * d, x);
-        if (wide > 0) vec_copy(wide, b->dx + row * wide, dx);
+        memset(b->dx + row * wide, 0, wide * sizeof(double));
+        if (dx) vec_copy(wide, b->dx + row * wide, dx);
+        b->along = (row > 0 && b->along) || dx;
         vpsde_fiber_yield(b->fiber[lane->index]);
         VPSDE_TRY(b->status);
     } else {
@@ -208,9 +216,11 @@ vpsde_status vpsde_lane_eval(vpsde_lane *lane, const vpsde_coef *c, const double
         VPSDE_TRY(stopped(b));
         VPSDE_TRY(call(b, 1, c, x, dx));
     }
+    if (b->job->clip) vpsde_clip_row(b->job->clip, c, d, x, b->eps + row * d, b->clip_scratch);
     lane->eps = b->eps + row * d;
     lane->deps = b->deps + row * wide;
     lane->div = b->div[row];
+    lane->ddiv = b->div + b->n_lanes + row * d;
     return VPSDE_OK;
 }
 
@@ -255,6 +265,28 @@ static vpsde_status run_direct(batch *b)
     return b->status;
 }
 
+static vpsde_status make_walk(const vpsde_batch_job *job, vpsde_lane *lane)
+{
+    lane->walk = (vpsde_walk){
+        .process = job->process,
+        .x = lane->ode.y,
+        .rtol = job->rtol[0],
+        .atol = job->atol[0],
+        .max_steps = lane->ode.max_steps,
+        .param = job->param,
+        .lane = lane,
+    };
+    return vpsde_walk_open(&lane->walk, job->integrator, job->param, job->dim);
+}
+
+static vpsde_status make_beside(const vpsde_batch_job *job, vpsde_lane *lane)
+{
+    lane->beside = lane->ode;
+    lane->beside.dim = job->dim_beside;
+    VPSDE_TRY(vpsde_alloc(&lane->beside.y, job->dim_beside, sizeof(double)));
+    return job->integrator->open(&lane->beside.state, job->dim_beside);
+}
+
 static vpsde_status make_lane(batch *b, size_t i)
 {
     const vpsde_batch_job *job = b->job;
@@ -270,9 +302,11 @@ static vpsde_status make_lane(batch *b, size_t i)
         .param = job->param,
         .context = lane,
     };
+    if (job->dim_beside > 0) VPSDE_TRY(make_beside(job, lane));
     VPSDE_TRY(vpsde_alloc(&lane->ode.y, job->dim, sizeof(double)));
     VPSDE_TRY(vpsde_alloc(&lane->own, job->lane_doubles, sizeof(double)));
-    VPSDE_TRY(job->integrator->open(&lane->ode.state, job->dim));
+    VPSDE_TRY(job->integrator->walk ? make_walk(job, lane)
+                                    : job->integrator->open(&lane->ode.state, job->dim));
     return b->fiber ? vpsde_fiber_create(&b->fiber[i], 0) : VPSDE_OK;
 }
 
@@ -293,8 +327,10 @@ static vpsde_status make(batch *b)
     VPSDE_TRY(vpsde_alloc(&b->eps, n * d, sizeof(double)));
     VPSDE_TRY(vpsde_alloc(&b->dx, wide, sizeof(double)));
     VPSDE_TRY(vpsde_alloc(&b->deps, wide, sizeof(double)));
-    VPSDE_TRY(vpsde_alloc(&b->div, n, sizeof(double)));
+    VPSDE_TRY(vpsde_alloc(&b->div, n * (1 + d), sizeof(double)));
+    VPSDE_TRY(vpsde_alloc(&b->clip_scratch, 2 * d, sizeof(double)));
     VPSDE_TRY(vpsde_model_workspace_create(&b->ws, job->model, n, job->tangents));
+    VPSDE_TRY(vpsde_guidance_open(&b->guidance, job->guidance, job->model, n, job->tangents));
     for (size_t i = 0; i < n; i++) VPSDE_TRY(make_lane(b, i));
     return VPSDE_OK;
 }
@@ -315,6 +351,9 @@ static void unmake(batch *b)
     for (size_t i = 0; i < b->n_lanes; i++) {
         if (b->fiber) vpsde_fiber_destroy(b->fiber[i]);
         if (b->lane[i].ode.state) job->integrator->close(b->lane[i].ode.state);
+        if (b->lane[i].beside.state) job->integrator->close(b->lane[i].beside.state);
+        vpsde_walk_close(&b->lane[i].walk);
+        free(b->lane[i].beside.y);
         free(b->lane[i].ode.y);
         free(b->lane[i].own);
     }
@@ -322,6 +361,7 @@ static void unmake(batch *b)
     close_blocks(job, b->ready);
     close_blocks(job, b->spare);
     if (b->ws) vpsde_model_workspace_destroy(job->model, b->ws);
+    vpsde_guidance_close(&b->guidance);
     free(b->lane);
     free(b->fiber);
     free(b->holds);
@@ -332,6 +372,7 @@ static void unmake(batch *b)
     free(b->dx);
     free(b->deps);
     free(b->div);
+    free(b->clip_scratch);
 }
 
 static vpsde_status work(void *shared, vpsde_queue *queue)

@@ -13,22 +13,27 @@
 #include "core/parallel.h"
 #include "solvers/delivery.h"
 #include "solvers/ode.h"
+#include "solvers/walk.h"
 
 struct vpsde_batch;
 
 /* One lane and the sample in it. */
 typedef struct vpsde_lane {
-    vpsde_ode ode;   /* y, tolerances, parameters and state are set up; the rest is the job's */
-    uint64_t sample; /* global index */
-    void *block;     /* from open_block */
-    size_t row;      /* of that block */
-    double *own;     /* (lane_doubles) the job's */
-    const void *job; /* its context */
-    uint64_t n_eval; /* model evaluations of this sample */
+    vpsde_ode ode;    /* y, tolerances, parameters and state are set up; the rest is the job's */
+    vpsde_walk walk;  /* the same for a solver that walks: x is ode.y */
+    vpsde_ode beside; /* of dim_beside equations, for a job that solves two systems a sample */
+    double *beside_memory; /* that system's own */
+    uint64_t sample;       /* global index */
+    void *block;           /* from open_block */
+    size_t row;            /* of that block */
+    double *own;           /* (lane_doubles) the job's */
+    const void *job;       /* its context */
+    uint64_t n_eval;       /* lane evaluations of this sample */
     /* Results of the last vpsde_lane_eval, valid until the next. */
     const double *eps;  /* (d) */
     const double *deps; /* (tangents, d) */
     double div;         /* where asked for */
+    const double *ddiv; /* (d) the same */
     struct vpsde_batch *batch;
     size_t index;
 } vpsde_lane;
@@ -38,16 +43,20 @@ typedef struct vpsde_batch_job {
     const vpsde_process *process;
     const vpsde_model *model;
     const int32_t *classes; /* (count) or NULL */
+    double guidance;        /* weight; a lane evaluation is then two of the network */
+    const vpsde_clip *clip; /* of x0hat, for jobs without tangents; or NULL */
     uint64_t first;
-    size_t count, rows; /* samples; samples a block */
-    const vpsde_solver_type *integrator;
-    size_t dim;                /* equations of one sample */
-    const double *rtol, *atol; /* (dim) */
-    const double *param;       /* the integrator's */
-    size_t tangents;           /* a row of every call */
-    bool divergence;           /* ask for the closed-form divergence */
-    bool fibers;               /* batch the calls; else one row at a time */
-    size_t lane_doubles;       /* size of lane->own */
+    size_t count, rows;                  /* samples; samples a block */
+    const vpsde_solver_type *integrator; /* it integrates or walks */
+    size_t dim;                          /* equations of one sample */
+    const double *rtol, *atol;           /* (dim); a walk has the first ones */
+    size_t dim_beside;   /* of lane->beside, whose tolerances are the job\'s to set; or 0 */
+    const double *param; /* the integrator's */
+    size_t tangents;     /* a row of every call */
+    bool divergence;     /* ask for the closed-form divergence */
+    bool gradient;       /* and for its gradient */
+    bool fibers;         /* batch the calls; else one row at a time */
+    size_t lane_doubles; /* size of lane->own */
     const void *context;
     vpsde_delivery *delivery; /* knows the rows that are there from before an interruption */
     /* Staging of one block, delivered when its last sample is done, and used again. */
@@ -66,7 +75,7 @@ bool vpsde_batch_wants_fibers(const vpsde_model *model);
 /* Runs the job on n_threads; as vpsde_parallel. */
 vpsde_status vpsde_batch_run(vpsde_batch_job *job, size_t n_threads, const volatile int *stop);
 
-/* eps(x) at c into lane->eps and, along dx (tangents, d), lane->deps. Counts. */
+/* eps(x) at c into lane->eps and, along dx (tangents, d) unless it is NULL, lane->deps. Counts. */
 vpsde_status vpsde_lane_eval(vpsde_lane *lane, const vpsde_coef *c, const double *x,
                              const double *dx);
 

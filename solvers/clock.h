@@ -10,7 +10,7 @@ double vpsde_stride_b(const vpsde_coef *at, const vpsde_coef *next);
 /* beta(t_k) (t_k - t_{k+1}): the same to first order, as textbooks discretise. */
 double vpsde_stride_t(const vpsde_coef *at, const vpsde_coef *next);
 
-/* B = 1 - alpha_k^2 / alpha_{k+1}^2 = -expm1(-(b_k - b_{k+1})): beta_i of a stride of any length. */
+/* B = 1 - alpha_k^2 / alpha_{k+1}^2 = -expm1(-(b_k - b_{k+1})): beta_i of any stride. */
 double vpsde_stride_beta(const vpsde_coef *at, const vpsde_coef *next);
 
 #endif

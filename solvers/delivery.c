@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "core/clock.h"
+#include "core/mem.h"
 #include "core/sink.h"
 
 vpsde_status vpsde_delivery_open(vpsde_delivery *delivery)
@@ -13,6 +14,13 @@ vpsde_status vpsde_delivery_open(vpsde_delivery *delivery)
 }
 
 void vpsde_delivery_close(vpsde_delivery *delivery) { vpsde_lock_destroy(delivery->lock); }
+
+vpsde_status vpsde_table_path(char **out, const char *folder, const char *label)
+{
+    VPSDE_TRY(vpsde_format(out, "/%s/%s", folder, label));
+    for (char *c = *out; *c; c++) *c = (char)(*c == '-' ? '_' : *c);
+    return VPSDE_OK;
+}
 
 vpsde_status vpsde_delivery_begin(vpsde_delivery *delivery, vpsde_sink *sink,
                                   const vpsde_table *table)

@@ -37,6 +37,9 @@ typedef struct vpsde_ledger {
 vpsde_status vpsde_delivery_open(vpsde_delivery *delivery);
 void vpsde_delivery_close(vpsde_delivery *delivery); /* of a zeroed one too */
 
+/* "/FOLDER/LABEL" to be freed, a table's path: each `-` of the two becomes `_`. */
+vpsde_status vpsde_table_path(char **out, const char *folder, const char *label);
+
 /* Checks the table (EINVAL, for a label that is no name) and calls sink->begin. sink may be NULL:
  * numbers go nowhere. */
 vpsde_status vpsde_delivery_begin(vpsde_delivery *delivery, vpsde_sink *sink,

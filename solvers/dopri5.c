@@ -1,5 +1,5 @@
-/* Dormand-Prince 5(4), first same as last, with proportional-integral step control, Hairer's initial
- * step and his fourth-order dense output.
+/* Dormand-Prince 5(4), first same as last, with proportional-integral step control, Hairer's
+ * initial step and his fourth-order dense output.
  * Source: Dormand & Prince 1980, J. Comput. Appl. Math. 6, 19; Hairer, Norsett & Wanner 1993,
  * "Solving Ordinary Differential Equations I", table II.5.2, section II.4 (control, first step),
  * eq. (II.6.12) (dense output). Order 5. */
@@ -101,7 +101,8 @@ static vpsde_status first_step(vpsde_ode *ode, work *w, double direction, double
     return VPSDE_OK;
 }
 
-/* One attempt: y1, k[6] = f(s + h, y1) and the scaled error; infinite when a stage is not finite. */
+/* One attempt: y1, k[6] = f(s + h, y1) and the scaled error; infinite when a stage is not
+ * finite. */
 static vpsde_status attempt(vpsde_ode *ode, work *w, double s, double h, double *err)
 {
     *err = HUGE_VAL;
@@ -187,7 +188,7 @@ const vpsde_solver_type vpsde_solver_dopri5 = {
     .source = "Dormand & Prince 1980; Hairer, Norsett & Wanner 1993, table II.5.2",
     .doc = "Native embedded Runge-Kutta 5(4) on the probability-flow ODE, step control per sample.",
     .flags = VPSDE_SOLVER_ADAPTIVE,
-    .ode_order = 5,
+    .order = {.ode = 5},
     .params = vpsde_ode_params,
     .open = dopri5_open,
     .close = dopri5_close,

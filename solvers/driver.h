@@ -15,14 +15,29 @@
 
 typedef struct vpsde_block vpsde_block;
 
-/* Fills z (count, d) for the block's real rows; see vpsde_step_noise. */
-typedef void (*vpsde_noise_fn)(const vpsde_block *block, size_t k, vpsde_purpose purpose,
-                               unsigned draw, size_t d, double *z);
+/* Where a block's numbers come from, for its real rows: z, area (count, d). */
+typedef struct vpsde_noise_source {
+    vpsde_purpose purpose; /* of the Brownian paths, block->path */
+    /* Of vpsde_step_noise; area may be NULL. */
+    void (*stretch)(const vpsde_block *block, const vpsde_coef *from, const vpsde_coef *to,
+                    size_t d, double *z, double *area);
+    /* Of vpsde_step_draw, at step k. */
+    void (*draw)(const vpsde_block *block, size_t k, unsigned draw, size_t d, double *z);
+    void *context;
+} vpsde_noise_source;
+
+/* Of one network call: what rates of entropy production are made of. */
+typedef struct vpsde_moments {
+    double eps_eps, x_eps, x_x; /* |eps|^2, x . eps, |x|^2 */
+} vpsde_moments;
+
+struct vpsde_guidance; /* solvers/guidance.h */
 
 struct vpsde_block {
     const vpsde_model *model;
     void *ws; /* the thread's model workspace, for `rows` rows */
-    vpsde_noise_fn noise;
+    const vpsde_noise_source *noise;
+    struct vpsde_brownian *path; /* placed on the real rows */
     uint64_t seed;
     size_t rows;            /* rows a network call has at most */
     size_t begin, count;    /* real rows: begin .. begin + count - 1 of the step's n */
@@ -30,17 +45,22 @@ struct vpsde_block {
     const int32_t *classes; /* (n) or NULL */
     uint8_t *status;        /* (n) vpsde_row_status; set where a row stops being finite */
     size_t calls;           /* network calls so far: the ledger */
-    double *eps_square;     /* (n) |eps|^2 of the last call, or NULL when nobody watches */
-    double *drawn;          /* (n, d) draw 0 of the driving noise as vpsde_step_noise handed it out,
-                               or NULL when nobody watches */
-    bool has_drawn;         /* `drawn` holds this step's */
+    vpsde_moments *moments; /* (n) of the last call, or NULL when nobody watches */
+    const struct vpsde_guidance *guidance;
+    const vpsde_clip *clip; /* of the run, or NULL */
+    double *clip_scratch;   /* (2 d) */
+    bool has_drawn;         /* the last step used driving noise */
 };
 
-enum { VPSDE_DRAWS_PER_STEP = 4 }; /* `draw` of vpsde_step_noise is below this */
+enum { VPSDE_DRAWS_PER_STEP = 4 }; /* `draw` of vpsde_step_draw is below this */
 
-/* The noise of ordinary runs: sample first + i at node k * VPSDE_DRAWS_PER_STEP + draw. */
-void vpsde_noise_of_step(const vpsde_block *block, size_t k, vpsde_purpose purpose, unsigned draw,
-                         size_t d, double *z);
+/* The noise of ordinary runs: paths of VPSDE_NOISE_DIFFUSION on the virtual Brownian tree; draws of
+ * VPSDE_NOISE_CORRECTOR at node k * VPSDE_DRAWS_PER_STEP + draw. */
+extern const vpsde_noise_source vpsde_noise_of_runs;
+
+/* Its `stretch`, for sources that only draw otherwise. */
+void vpsde_noise_stretch(const vpsde_block *block, const vpsde_coef *from, const vpsde_coef *to,
+                         size_t d, double *z, double *area);
 
 /* Rows of one block: the model's block_rows, or 256 for closed forms and models that do not say. */
 size_t vpsde_block_rows(const vpsde_model *model);
@@ -71,7 +91,8 @@ typedef struct vpsde_pilot {
     const vpsde_sampling *run;
     const double *param; /* of the solver that asks, defaults filled in */
     size_t n_threads;
-    size_t nfe; /* network calls (rows) spent so far */
+    size_t nfe;                 /* network calls (rows) spent so far */
+    const double *score_square; /* (n_steps + 1) E|s|^2 where it is known: no chains; else NULL */
 } vpsde_pilot;
 
 enum { VPSDE_PILOT_SAMPLES = 256 };
@@ -82,9 +103,22 @@ enum { VPSDE_PILOT_SAMPLES = 256 };
 vpsde_status vpsde_pilot_score_square(vpsde_pilot *pilot, const vpsde_solver_type *predictor,
                                       double *score_square);
 
+/* moments[k] = pilot means of the predictor's call at node k = 0 .. n_steps; zeros where sigma =
+ * 0. */
+vpsde_status vpsde_pilot_moments(vpsde_pilot *pilot, const vpsde_solver_type *predictor,
+                                 vpsde_moments *moments);
+
 /* ---- reports: columns, axes and facts shared by fixed-step and adaptive sampling ------------ */
 
-enum { VPSDE_N_FIELDS = 4 }; /* x, eps, x0, noise: bit f of vpsde_log_field is field f */
+/* Bit f of vpsde_log_field is field f. */
+enum {
+    VPSDE_FIELD_X,
+    VPSDE_FIELD_EPS,
+    VPSDE_FIELD_X0,
+    VPSDE_FIELD_NOISE,
+    VPSDE_FIELD_LOGP,
+    VPSDE_N_FIELDS
+};
 
 /* What every run checks, sampling or not. `param` (VPSDE_PARAM_MAX) <- the solver's defaults and,
  * over them, what was given (NULL: nothing); EINVAL names the solver. */
@@ -102,7 +136,7 @@ typedef struct vpsde_report {
     size_t n_stored;               /* stored nodes */
     size_t *stored;                /* (n_stored) node numbers in run->grid, increasing */
     unsigned fields;               /* fields stored; 0 when n_stored is 0. A solver without any
-                                      stochastic form (weak_order 0, not STOCHASTIC) has no noise */
+                                      stochastic form has no noise */
     /* private */
     struct vpsde_report_parts *parts;
     vpsde_delivery delivery;
@@ -125,13 +159,23 @@ typedef struct vpsde_rows {
     double *final; /* (capacity, d) */
     int32_t *nfe, *jvp, *rejected, *nfe_log;
     uint8_t *status;             /* vpsde_row_status */
-    void *field[VPSDE_N_FIELDS]; /* (capacity, n_stored, d) of log.dtype, NULL when not stored */
+    void *field[VPSDE_N_FIELDS]; /* (capacity, n_stored, width), NULL when not stored */
 } vpsde_rows;
+
+/* One node's value of `field`: d numbers of log.dtype; of logp one double. */
+static inline size_t vpsde_field_width(const vpsde_report *report, size_t field)
+{
+    return field == VPSDE_FIELD_LOGP ? 1 : report->run->model->dim;
+}
+static inline vpsde_dtype vpsde_field_type(const vpsde_report *report, size_t field)
+{
+    return field == VPSDE_FIELD_LOGP ? VPSDE_F64 : report->run->log.dtype;
+}
 
 vpsde_status vpsde_rows_create(vpsde_rows **out, const vpsde_report *report);
 void vpsde_rows_destroy(vpsde_rows *rows); /* NULL is fine */
 
-/* Stores v (d) as row i's value of `field` (0: x, 1: eps, 2: x0, 3: noise) at stored node
+/* Stores v (width) as row i's value of `field` at stored node
  * `slot` < n_stored; nothing happens when the field is not stored. v == NULL stores NaN. */
 void vpsde_rows_store(vpsde_rows *rows, const vpsde_report *report, size_t field, size_t i,
                       size_t slot, const double *v);
@@ -143,6 +187,9 @@ vpsde_status vpsde_report_write(vpsde_report *report, vpsde_rows *rows, uint64_t
 /* Start states x (n, d) of samples first .. first + n - 1 (global, inside the run): the run's init
  * rows, exact draws of p_T where the process' terminal is exact, else prior normals. */
 vpsde_status vpsde_sampling_start(const vpsde_sampling *run, uint64_t first, size_t n, double *x);
+
+/* EINVAL when the run's grid leads from data to noise and its solver cannot go that way. */
+vpsde_status vpsde_sampling_check_encoding(const vpsde_sampling *run);
 
 /* The grid begins at t_max, or there is none. */
 bool vpsde_sampling_from_t_max(const vpsde_sampling *run);

@@ -6,7 +6,12 @@
 
 #include "core/mem.h"
 #include "models/trained.h"
+#include "sde/brownian.h"
+#include "solvers/clip.h"
 #include "solvers/driver_table.h"
+#include "solvers/guidance.h"
+#include "solvers/inpaint.h"
+#include "solvers/logp.h"
 #include "solvers/ode.h"
 
 /* The noise address holds 48 bits of a sample's index. */
@@ -36,20 +41,32 @@ bool vpsde_sampling_from_t_max(const vpsde_sampling *run)
     return !run->grid || fabs(run->grid->node[0].t - t_max) <= 1e-12 * t_max;
 }
 
-/* What the run's kind of solver needs: one that integrates takes tolerances, one that steps a grid. */
+/* What the run's kind of solver needs: an adaptive one takes tolerances, one that steps a grid. */
 static vpsde_status check_solver(const vpsde_sampling *run)
 {
     const vpsde_solver_type *solver = run->solver;
-    if (!solver->step && !solver->integrate) {
+    const bool adaptive = vpsde_solver_is_adaptive(solver);
+    const unsigned missing = solver->needs & ~run->model->type->flags;
+    if (missing) {
+        return vpsde_fail(VPSDE_EINVAL, "%s needs a model %s, and %s is none", solver->name,
+                          missing & VPSDE_MODEL_LOG_P ? "whose density log p_t is known"
+                                                      : "that can do more than eps",
+                          run->model->type->name);
+    }
+    if (!solver->step && !adaptive) {
         return vpsde_fail(VPSDE_EINVAL, "%s has neither a step nor an integrator", solver->name);
     }
-    if (!solver->integrate && (!run->grid || run->grid->n_steps == 0)) {
+    if (!adaptive && (!run->grid || run->grid->n_steps == 0)) {
         return vpsde_fail(VPSDE_EINVAL, "%s takes fixed steps and needs a grid", solver->name);
     }
-    if (!solver->integrate && run->grid->n_steps > UINT32_MAX / VPSDE_DRAWS_PER_STEP - 2) {
+    if (!adaptive && run->grid->n_steps > UINT32_MAX / VPSDE_DRAWS_PER_STEP - 2) {
         return vpsde_fail(VPSDE_EINVAL, "steps: must be below 2^30, got %zu", run->grid->n_steps);
     }
-    if (!solver->integrate) return VPSDE_OK;
+    if (!adaptive && run->grid->node[0].b > VPSDE_BROWNIAN_B_MAX) {
+        return vpsde_fail(VPSDE_EINVAL, "b = int beta dt must be at most %d at t = %g, got %g",
+                          VPSDE_BROWNIAN_B_MAX, run->grid->node[0].t, run->grid->node[0].b);
+    }
+    if (!adaptive) return VPSDE_OK;
     VPSDE_TRY(vpsde_ode_check_tolerances(solver, run->rtol, run->atol));
     if (run->log.n_times == SIZE_MAX) {
         return vpsde_fail(VPSDE_EINVAL,
@@ -60,11 +77,40 @@ static vpsde_status check_solver(const vpsde_sampling *run)
     return VPSDE_OK;
 }
 
+/* From data to noise: the flow has an inverse, a noisy path and a last step beyond the grid have
+ * none. */
+vpsde_status vpsde_sampling_check_encoding(const vpsde_sampling *run)
+{
+    const vpsde_solver_type *solver = run->solver;
+    if (!run->grid || !vpsde_grid_encodes(run->grid)) return VPSDE_OK;
+    if (solver->walk || vpsde_solver_is_stochastic(solver, run->param)) {
+        return vpsde_fail(VPSDE_EINVAL,
+                          "%s cannot encode: the way from data to noise is the probability-flow "
+                          "ODE's; expected a deterministic solver such as ddim, or an integrator "
+                          "such as dopri5",
+                          solver->name);
+    }
+    if (run->grid->last_step != VPSDE_LAST_STOP) {
+        return vpsde_fail(VPSDE_EINVAL,
+                          "last_step: encoding begins at t_min; expected stop, got %s",
+                          vpsde_last_step_name(run->grid->last_step));
+    }
+    if (solver->step && !(run->grid->node[0].sigma > 0)) {
+        return vpsde_fail(VPSDE_EINVAL,
+                          "%s has no step from t = 0; encoding in fixed steps needs t_min > 0",
+                          solver->name);
+    }
+    return VPSDE_OK;
+}
+
 /* N(0, I) is the law of x at t_max and at no other time. */
 static vpsde_status check_start(const vpsde_sampling *run)
 {
     const vpsde_terminal terminal = vpsde_process_get_spec(run->process)->terminal;
-    if (run->init || terminal != VPSDE_TERMINAL_STANDARD_NORMAL) return VPSDE_OK;
+    if (run->init && run->edit) {
+        return vpsde_fail(VPSDE_EINVAL, "init and edit both say where samples start; expected one");
+    }
+    if (run->init || run->edit || terminal != VPSDE_TERMINAL_STANDARD_NORMAL) return VPSDE_OK;
     if (vpsde_sampling_from_t_max(run)) return VPSDE_OK;
     return vpsde_fail(VPSDE_EINVAL,
                       "start states at t = %g must be given (sampler.init): the prior is for "
@@ -83,7 +129,11 @@ static vpsde_status check_run(const vpsde_sampling *run)
     }
     VPSDE_TRY(vpsde_run_check_rows("sample", run->model, run->first, run->count, run->classes));
     VPSDE_TRY(check_solver(run));
+    VPSDE_TRY(vpsde_sampling_check_encoding(run));
     VPSDE_TRY(check_start(run));
+    VPSDE_TRY(vpsde_clip_check(&run->clip));
+    VPSDE_TRY(vpsde_guidance_check(run->guidance, run->model));
+    VPSDE_TRY(vpsde_inpaint_check(run));
     if (run->log.n_times > 0 && !run->grid) {
         return vpsde_fail(VPSDE_EINVAL,
                           "log.times: states are stored at nodes of a grid, and there is none");
@@ -154,10 +204,15 @@ static vpsde_status choose_nodes(vpsde_report *report)
     }
     free(wanted);
     report->fields = run->log.fields & ((1u << VPSDE_N_FIELDS) - 1);
-    const bool stochastic =
-        run->solver->weak_order > 0 || run->solver->flags & VPSDE_SOLVER_STOCHASTIC;
+    const bool stochastic = vpsde_solver_is_stochastic(run->solver, report->param);
     if (!stochastic) report->fields &= ~(unsigned)VPSDE_LOG_NOISE;
-    return status;
+    if (status != VPSDE_OK || !(report->fields & VPSDE_LOG_LOGP)) return status;
+    if (run->inpaint.known) {
+        return vpsde_fail(VPSDE_EINVAL,
+                          "logp: there is no one path to follow where stretches are gone through "
+                          "again and known components are put in; expected no inpainting");
+    }
+    return vpsde_logp_check(run);
 }
 
 static vpsde_status fill(vpsde_report *report)
@@ -225,6 +280,8 @@ vpsde_status vpsde_report_write(vpsde_report *report, vpsde_rows *rows, uint64_t
     for (size_t f = 0; f < VPSDE_N_FIELDS; f++) {
         if (rows->field[f]) data[n_columns++] = rows->field[f];
     }
+    const vpsde_sampling *run = report->run;
+    if (run->classes) data[n_columns++] = run->classes + (size_t)(first - run->first);
     const vpsde_ledger ledger = {
         .nfe = rows->nfe, .nfe_log = rows->nfe_log, .status = rows->status};
     return vpsde_delivery_write(&report->delivery, first, n, data, &ledger);

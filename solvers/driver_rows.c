@@ -9,7 +9,7 @@ static vpsde_status alloc_columns(vpsde_rows *rows, const vpsde_report *report)
     const size_t n = rows->capacity, d = report->run->model->dim;
     size_t state, stored;
     VPSDE_TRY(vpsde_size_mul(&state, n, d, "states of a block"));
-    VPSDE_TRY(vpsde_size_mul(&stored, state, report->n_stored, "stored states of a block"));
+    VPSDE_TRY(vpsde_size_mul(&stored, n, report->n_stored, "stored nodes of a block"));
     VPSDE_TRY(vpsde_alloc(&rows->final, state, sizeof(double)));
     VPSDE_TRY(vpsde_alloc(&rows->nfe, n, sizeof(int32_t)));
     VPSDE_TRY(vpsde_alloc(&rows->jvp, n, sizeof(int32_t)));
@@ -18,7 +18,10 @@ static vpsde_status alloc_columns(vpsde_rows *rows, const vpsde_report *report)
     VPSDE_TRY(vpsde_alloc(&rows->status, n, sizeof(uint8_t)));
     for (size_t f = 0; f < VPSDE_N_FIELDS; f++) {
         if (!(report->fields & 1u << f)) continue;
-        VPSDE_TRY(vpsde_alloc(&rows->field[f], stored, vpsde_dtype_size(report->run->log.dtype)));
+        size_t all;
+        VPSDE_TRY(
+            vpsde_size_mul(&all, stored, vpsde_field_width(report, f), "stored states of a block"));
+        VPSDE_TRY(vpsde_alloc(&rows->field[f], all, vpsde_dtype_size(vpsde_field_type(report, f))));
     }
     return VPSDE_OK;
 }
@@ -55,13 +58,13 @@ void vpsde_rows_store(vpsde_rows *rows, const vpsde_report *report, size_t field
                       size_t slot, const double *v)
 {
     if (!rows->field[field]) return;
-    const size_t d = report->run->model->dim;
-    const size_t at = (i * report->n_stored + slot) * d;
-    if (report->run->log.dtype == VPSDE_F32) {
+    const size_t width = vpsde_field_width(report, field);
+    const size_t at = (i * report->n_stored + slot) * width;
+    if (vpsde_field_type(report, field) == VPSDE_F32) {
         float *out = (float *)rows->field[field] + at;
-        for (size_t j = 0; j < d; j++) out[j] = v ? (float)v[j] : NAN;
+        for (size_t j = 0; j < width; j++) out[j] = v ? (float)v[j] : NAN;
     } else {
         double *out = (double *)rows->field[field] + at;
-        for (size_t j = 0; j < d; j++) out[j] = v ? v[j] : (double)NAN;
+        for (size_t j = 0; j < width; j++) out[j] = v ? v[j] : (double)NAN;
     }
 }

@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "solvers/guidance.h"
 
-enum { WORD = 48, N_COORDINATES = 4, FACTS_MAX = 20 + VPSDE_PARAM_MAX };
+enum { WORD = 48, N_COORDINATES = 4, FACTS_MAX = 32 + 2 * VPSDE_PARAM_MAX };
 
 struct vpsde_report_parts {
     vpsde_table table;
@@ -17,7 +18,9 @@ struct vpsde_report_parts {
     double *values; /* (N_COORDINATES, n_stored) */
     vpsde_fact *facts;
     size_t n_facts;
-    char names[VPSDE_PARAM_MAX][WORD], words[VPSDE_PARAM_MAX][WORD];
+    struct words {
+        char name[VPSDE_PARAM_MAX][WORD], word[VPSDE_PARAM_MAX][WORD];
+    } solver, grid;
 };
 
 static const vpsde_column fixed_columns[VPSDE_COLUMNS_FIXED] = {
@@ -25,7 +28,9 @@ static const vpsde_column fixed_columns[VPSDE_COLUMNS_FIXED] = {
     {.name = "nfe",
      .description = "network calls the solver made, rejected steps and the last-step call included",
      .type = VPSDE_I32},
-    {.name = "jvp", .description = "Jacobian-vector products the solver made", .type = VPSDE_I32},
+    {.name = "jvp",
+     .description = "Jacobian-vector products, those for the log included",
+     .type = VPSDE_I32},
     {.name = "rejected", .description = "rejected steps", .type = VPSDE_I32},
     {.name = "nfe_log", .description = "network calls made only for the log", .type = VPSDE_I32},
     {.name = "status",
@@ -41,6 +46,19 @@ static const vpsde_column field_columns[VPSDE_N_FIELDS] = {
     {.name = "noise",
      .description = "standard normal noise that the step from this node drew to drive it (its draw "
                     "0); NaN where it drew none, as at the last node"},
+    {.name = "logp",
+     .units = "nat",
+     .description = "log p_t of the model at the stored states, by its score and divergence along "
+                    "the path from the noise end"},
+};
+
+static const vpsde_column class_column = {
+    .name = "class",
+    .units = "1",
+    .description = "class that the model was asked for, -1: none",
+    .type = VPSDE_I32,
+    .dims = "",
+    .width = 1,
 };
 
 static void set_columns(struct vpsde_report_parts *parts, const vpsde_report *report)
@@ -60,11 +78,14 @@ static void set_columns(struct vpsde_report_parts *parts, const vpsde_report *re
         if (!(report->fields & 1u << f)) continue;
         vpsde_column *column = &parts->columns[n++];
         *column = field_columns[f];
-        column->units = "1";
-        column->type = report->run->log.dtype;
-        column->dims = image ? "time channel row column" : "time dim";
-        column->width = report->n_stored * model->dim;
+        if (!column->units) column->units = "1";
+        column->type = vpsde_field_type(report, f);
+        column->dims = f == VPSDE_FIELD_LOGP ? "time"
+                       : image               ? "time channel row column"
+                                             : "time dim";
+        column->width = report->n_stored * vpsde_field_width(report, f);
     }
+    if (report->run->classes) parts->columns[n++] = class_column;
     parts->table.columns = parts->columns;
     parts->table.n_columns = n;
 }
@@ -92,7 +113,8 @@ static vpsde_status set_time_axis(struct vpsde_report_parts *parts, const vpsde_
     parts->axes[parts->table.n_axes++] = (vpsde_axis){
         .name = "time",
         .length = n,
-        .description = "stored node, noise to data",
+        .description = vpsde_grid_encodes(report->run->grid) ? "stored node, data to noise"
+                                                             : "stored node, noise to data",
         .n_coordinates = N_COORDINATES,
         .coordinates = parts->coordinates,
     };
@@ -133,22 +155,48 @@ static void add_count(struct vpsde_report_parts *parts, const char *name, double
     parts->facts[parts->n_facts++] = (vpsde_fact){.name = name, .number = n, .whole = true};
 }
 
-/* param_NAME: a number, or the word of a choice. */
-static void add_params(struct vpsde_report_parts *parts, const vpsde_report *report)
+/* PREFIX_NAME: a number, or the word of a choice. */
+static void add_params(struct vpsde_report_parts *parts, struct words *words, const char *prefix,
+                       const vpsde_param *table, const double *values)
 {
-    const vpsde_param *table = report->run->solver->params;
     for (size_t p = 0; p < vpsde_param_count(table); p++) {
-        snprintf(parts->names[p], WORD, "param_%s", table[p].name);
-        for (char *c = parts->names[p]; *c; c++) *c = (char)(*c == '-' ? '_' : *c);
+        char *name = words->name[p], *word = words->word[p];
+        snprintf(name, WORD, "%s_%s", prefix, table[p].name);
+        for (char *c = name; *c; c++) *c = (char)(*c == '-' ? '_' : *c);
         if (table[p].kind == VPSDE_PARAM_CHOICE) {
-            vpsde_param_format(parts->words[p], WORD, &table[p], report->param[p]);
-            add_text(parts, parts->names[p], parts->words[p]);
+            vpsde_param_format(word, WORD, &table[p], values[p]);
+            add_text(parts, name, word);
         } else if (table[p].kind == VPSDE_PARAM_INT || table[p].kind == VPSDE_PARAM_BOOL) {
-            add_count(parts, parts->names[p], report->param[p]);
+            add_count(parts, name, values[p]);
         } else {
-            add_number(parts, parts->names[p], report->param[p]);
+            add_number(parts, name, values[p]);
         }
     }
+}
+
+static void add_clip(struct vpsde_report_parts *parts, const vpsde_clip *clip)
+{
+    if (clip->kind == VPSDE_CLIP_STATIC) {
+        add_number(parts, "clip_low", clip->low);
+        add_number(parts, "clip_high", clip->high);
+    } else if (clip->kind == VPSDE_CLIP_DYNAMIC) {
+        add_number(parts, "dynamic_threshold_quantile", clip->quantile);
+        add_number(parts, "dynamic_threshold_min", clip->min);
+    }
+}
+
+static void add_task(struct vpsde_report_parts *parts, const vpsde_sampling *run)
+{
+    size_t n_known = 0;
+    if (vpsde_guidance_weight(run->guidance, run->classes) != 0) {
+        add_number(parts, "guidance", run->guidance);
+    }
+    if (!run->inpaint.known) return;
+    for (size_t j = 0; j < run->model->dim; j++) n_known += run->inpaint.known[j];
+    add_count(parts, "inpaint_known", (double)n_known);
+    add_count(parts, "inpaint_jump_length", (double)run->inpaint.jump_length);
+    add_count(parts, "inpaint_resamples",
+              run->inpaint.resamples > 1 ? (double)run->inpaint.resamples : 1);
 }
 
 static vpsde_status set_facts(struct vpsde_report_parts *parts, const vpsde_report *report,
@@ -161,20 +209,35 @@ static vpsde_status set_facts(struct vpsde_report_parts *parts, const vpsde_repo
     add_text(parts, "label", run->label ? run->label : solver->name);
     add_text(parts, "solver", solver->name);
     add_text(parts, "source", solver->source);
-    add_params(parts, report);
+    add_params(parts, &parts->solver, "param", solver->params, report->param);
     if (run->grid) {
-        add_text(parts, "grid", run->grid->type ? run->grid->type->name : "user");
+        const vpsde_grid_type *type = run->grid->type;
+        add_text(parts, "grid", type ? type->name : "user");
+        if (type) add_params(parts, &parts->grid, "grid", type->params, run->grid->param);
         add_count(parts, "steps", (double)run->grid->n_steps);
         add_text(parts, "last_step", vpsde_last_step_name(run->grid->last_step));
+        if (vpsde_grid_encodes(run->grid)) add_text(parts, "direction", "data-to-noise");
     }
     if (solver->flags & VPSDE_SOLVER_ADAPTIVE) {
         add_number(parts, "rtol", run->rtol);
         add_number(parts, "atol", run->atol);
     }
-    if (solver->ode_order > 0) add_number(parts, "ode_order", solver->ode_order);
-    if (solver->strong_order > 0) add_number(parts, "strong_order", solver->strong_order);
-    if (solver->weak_order > 0) add_number(parts, "weak_order", solver->weak_order);
-    add_text(parts, "terminal", run->init ? "given" : exact ? "exact" : "standard-normal");
+    vpsde_orders order;
+    vpsde_solver_orders(solver, report->param, &order, NULL);
+    if (order.ode > 0) add_number(parts, "ode_order", order.ode);
+    if (order.strong > 0) add_number(parts, "strong_order", order.strong);
+    if (order.weak > 0) add_number(parts, "weak_order", order.weak);
+    add_clip(parts, &run->clip);
+    add_task(parts, run);
+    if (report->fields & VPSDE_LOG_LOGP) {
+        add_text(parts, "logp_trace", run->log.probes ? "hutchinson" : "exact");
+        if (run->log.probes) add_count(parts, "logp_probes", (double)run->log.probes);
+    }
+    add_text(parts, "terminal",
+             run->init   ? "given"
+             : run->edit ? "data"
+             : exact     ? "exact"
+                         : "standard-normal");
     add_text(parts, "coordinate", "t");
     for (size_t f = 0; f < n_extra; f++) parts->facts[parts->n_facts++] = extra[f];
     parts->table.facts = parts->facts;
@@ -184,8 +247,7 @@ static vpsde_status set_facts(struct vpsde_report_parts *parts, const vpsde_repo
 
 static vpsde_status set_path(struct vpsde_report_parts *parts, const vpsde_sampling *run)
 {
-    VPSDE_TRY(vpsde_format(&parts->path, "/runs/%s", run->label ? run->label : run->solver->name));
-    for (char *c = parts->path; *c; c++) *c = (char)(*c == '-' ? '_' : *c);
+    VPSDE_TRY(vpsde_table_path(&parts->path, "runs", run->label ? run->label : run->solver->name));
     parts->table.path = parts->path;
     parts->table.first = run->first;
     parts->table.count = run->count;

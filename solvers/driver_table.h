@@ -4,7 +4,7 @@
 
 #include "solvers/driver.h"
 
-enum { VPSDE_COLUMNS_FIXED = 6, VPSDE_COLUMNS_MAX = VPSDE_COLUMNS_FIXED + VPSDE_N_FIELDS };
+enum { VPSDE_COLUMNS_FIXED = 6, VPSDE_COLUMNS_MAX = VPSDE_COLUMNS_FIXED + VPSDE_N_FIELDS + 1 };
 
 struct vpsde_report_parts;
 

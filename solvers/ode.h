@@ -1,8 +1,8 @@
 /* One sample's ODE, and what integrates it.
  *
  * An integrator is a vpsde_solver_type with VPSDE_SOLVER_ADAPTIVE: `open` makes what a slot reuses
- * for its samples, `integrate` takes one sample from s_start to s_end. Step control is per sample by
- * the largest scaled component,
+ * for its samples, `integrate` takes one sample from s_start to s_end. Step control is per sample
+ * by the largest scaled component,
  *     max_j |e_j| / (atol_j + rtol_j |y_j|) <= 1.
  * Integrators never stop at log points: they interpolate, so that logging changes no bit. */
 #ifndef VPSDE_SOLVERS_ODE_H
@@ -86,8 +86,8 @@ typedef struct vpsde_ode_point {
     const double *y, *f;
 } vpsde_ode_point;
 
-/* Fills all log points up to point[n - 1] by Hermite interpolation through n <= 3 step ends: order 3
- * through two, 5 through three. */
+/* Fills all log points up to point[n - 1] by Hermite interpolation through n <= 3 step ends: order
+ * 3 through two, 5 through three. */
 void vpsde_ode_log_hermite(vpsde_ode *ode, const vpsde_ode_point *point, size_t n);
 
 /* ENUMERIC with the place and the reason in the message. */
@@ -108,7 +108,7 @@ typedef struct vpsde_clock {
 vpsde_status vpsde_ode_clock(const vpsde_clock **clock, const vpsde_solver_type *type,
                              const double *param, const vpsde_coef *noisy, const vpsde_coef *clean);
 
-/* Runs integrators over a sampling run (solvers/driver.h). */
+/* Runs integrators, and solvers that walk, over a sampling run (solvers/driver.h). */
 vpsde_status vpsde_sample_ode(const vpsde_sampling *run, vpsde_sink *sink);
 
 #endif

@@ -3,6 +3,7 @@
 #include "tests/toy.h"
 
 #include "models/mlp.h"
+#include "sde/brownian.h"
 #include "solvers/chain.h"
 
 enum { COUNT = 40, DIM = 2, STEPS = 10 };
@@ -157,7 +158,8 @@ static void data_is_not_denoised(void **state)
     vpsde_process_destroy(process);
 }
 
-/* Noise column of a run over `grid`: the step's draw up to node `drawn`, NaN from there on. */
+/* Noise column of a run over `grid`: the increment of each sample's path over the step from a node,
+ * scaled, up to node `drawn`; NaN from there on. */
 static void check_noise(const vpsde_process *process, const vpsde_grid *grid, const char *solver,
                         const double *param, size_t drawn)
 {
@@ -170,14 +172,35 @@ static void check_noise(const vpsde_process *process, const vpsde_grid *grid, co
     run.log = whole_log(VPSDE_LOG_NOISE);
     sample(&k, &run);
     const double *noise = keep_column(&k, "noise");
+    vpsde_brownian *path;
+    assert_ok(vpsde_brownian_create(&path, COUNT, DIM));
+    vpsde_brownian_place(path, run.seed, VPSDE_NOISE_DIFFUSION, 0, COUNT);
     for (size_t n = 0; n <= grid->n_steps; n++) {
-        vpsde_normals(z, run.seed, VPSDE_NOISE_DIFFUSION, 0, COUNT,
-                      (uint32_t)(n * VPSDE_DRAWS_PER_STEP), DIM);
+        if (n < drawn) {
+            vpsde_brownian_stretch(path, grid->node[n].b, grid->node[n + 1].b, z, NULL);
+        }
         for (size_t e = 0; e < COUNT * DIM; e++) {
             const double got = noise[(e / DIM * (grid->n_steps + 1) + n) * DIM + e % DIM];
             assert_true(n < drawn ? got == z[e] : isnan(got));
         }
     }
+    vpsde_brownian_destroy(path);
+    keep_free(&k);
+}
+
+/* A form without driving noise has no such column. */
+static void check_no_noise(const vpsde_process *process, const vpsde_grid *grid, const char *solver,
+                           const double *param)
+{
+    toy m;
+    keep k;
+    toy_mixture(&m, 0, 16);
+    vpsde_sampling run = run_of(process, &m, solver, grid);
+    run.param = param;
+    run.log = whole_log(VPSDE_LOG_X | VPSDE_LOG_NOISE);
+    sample(&k, &run);
+    assert_non_null(keep_column(&k, "x"));
+    assert_null(keep_column(&k, "noise"));
     keep_free(&k);
 }
 
@@ -188,12 +211,15 @@ static void the_log_has_the_noise_that_was_drawn(void **state)
     vpsde_grid *stop = toy_grid(process, "uniform-lambda", STEPS, VPSDE_LAST_STOP);
     vpsde_grid *zero = toy_grid(process, "uniform-lambda", STEPS, VPSDE_LAST_EULER);
     assert_int_equal(zero->n_steps, STEPS + 1);
-    check_noise(process, stop, "ddim", (double[]){0}, 0);
+    check_no_noise(process, stop, "ddim", (double[]){0});
+    check_no_noise(process, stop, "heun", NULL);
     check_noise(process, stop, "ddim", (double[]){1}, STEPS);
     check_noise(process, zero, "ddim", (double[]){1}, STEPS);
     check_noise(process, zero, "ancestral", (double[]){0}, STEPS);
     check_noise(process, zero, "ancestral", (double[]){1}, STEPS);
     check_noise(process, zero, "reverse-diffusion", NULL, STEPS + 1);
+    check_noise(process, zero, "sra3", NULL, STEPS);
+    check_noise(process, stop, "sra3", (double[]){1}, STEPS);
     check_noise(process, zero, "pc-langevin", NULL, STEPS + 1);
     check_noise(process, zero, "pc-langevin", (double[]){0.1, 1, 1, 3}, 0); /* predictor: ddim */
     check_noise(process, stop, "pc-langevin-compat", NULL, STEPS);
@@ -255,7 +281,7 @@ static vpsde_status step_marks(vpsde_step *s)
 static vpsde_status step_borrows(vpsde_step *s)
 {
     if (s->n_scratch > 0) s->w[0][0] = 7;
-    VPSDE_TRY(vpsde_step_as(s, vpsde_solver_find("ancestral"), 1));
+    VPSDE_TRY(vpsde_step_as(s, vpsde_solver_find("reverse-diffusion"), 1));
     if (s->w[0][0] == 7) return VPSDE_OK;
     return vpsde_fail(VPSDE_EINTERNAL, "the inner step used the outer one's buffer");
 }
@@ -294,15 +320,18 @@ static void a_step_inside_a_step_has_its_own_buffers(void **state)
     toy_mixture(&m, 0, 16);
     vpsde_process *process = toy_process(VPSDE_TERMINAL_STANDARD_NORMAL);
     vpsde_grid *grid = toy_grid(process, "uniform-lambda", STEPS, VPSDE_LAST_STOP);
-    vpsde_sampling run = run_of(process, &m, "ancestral", grid);
+    vpsde_sampling run = run_of(process, &m, "reverse-diffusion", grid);
     assert_ok(vpsde_sample_array(&run, a));
     run.solver = &type;
     for (type.n_scratch = 0; type.n_scratch < 3; type.n_scratch++) {
-        assert_fails(vpsde_sample_array(&run, b), VPSDE_EINTERNAL, "ancestral needs 2 scratch");
+        assert_fails(vpsde_sample_array(&run, b), VPSDE_EINTERNAL,
+                     "reverse-diffusion needs 2 scratch");
     }
+    assert_fails(vpsde_sample_array(&run, b), VPSDE_EINTERNAL, "reverse-diffusion needs noise");
+    type.flags = VPSDE_SOLVER_STOCHASTIC;
     assert_ok(vpsde_sample_array(&run, b));
     assert_memory_equal(a, b, sizeof(a));
-    type.step = step_borrows_pc;
+    type.step = step_borrows_pc; /* its defaults need a table, ancestral's do not */
     assert_fails(vpsde_sample_array(&run, b), VPSDE_EINTERNAL, "cannot be a step of another");
     vpsde_grid_destroy(grid);
     vpsde_process_destroy(process);

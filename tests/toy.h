@@ -27,8 +27,9 @@ typedef struct toy {
     atomic_long odd;    /* calls of another shape than block_rows, while posing as a network */
 } toy;
 
-static inline void toy_row(const toy *m, const vpsde_coef *c, size_t d, const double *x,
-                           double *eps)
+/* Returns log p. */
+static inline double toy_row(const toy *m, const vpsde_coef *c, size_t d, const double *x,
+                             double *eps)
 {
     double log_r[TOY_COMPONENTS_MAX], top = -INFINITY, sum = 0;
     for (size_t k = 0; k < m->n_components; k++) {
@@ -50,6 +51,7 @@ static inline void toy_row(const toy *m, const vpsde_coef *c, size_t d, const do
             eps[j] += g * c->sigma * (x[j] - c->alpha * m->mean[k][j]) / v;
         }
     }
+    return top + log(sum) - 0.5 * (double)d * log(2 * 3.14159265358979323846);
 }
 
 static inline vpsde_status toy_eval(const vpsde_model *model, void *ws, const vpsde_eval *e)
@@ -73,7 +75,10 @@ static inline vpsde_status toy_eval(const vpsde_model *model, void *ws, const vp
         }
     }
     for (size_t i = 0; i < e->n; i++) {
-        toy_row(m, &e->coef[i * e->coef_stride], d, e->x + i * d, e->eps + i * d);
+        const double logp =
+            toy_row(m, &e->coef[i * e->coef_stride], d, e->x + i * d, e->eps + i * d);
+        if (e->logp) e->logp[i] = logp;
+        for (size_t j = 0; e->range && j < d; j++) e->range[i * d + j] = 0.5;
         const bool blind = m->blind_at_data && !(e->coef[i * e->coef_stride].sigma > 0);
         const bool poisoned = m->poison > 0 && fabs(e->x[i * d]) > m->poison;
         if (blind || poisoned) e->eps[i * d] = (double)NAN;
@@ -99,6 +104,16 @@ static inline vpsde_status toy_draw(const vpsde_model *model, const vpsde_coef *
     return VPSDE_OK;
 }
 
+static inline vpsde_status toy_log_p(const vpsde_model *model, size_t n, const vpsde_coef *c,
+                                     const double *x, double *logp)
+{
+    double eps[TOY_DIM_MAX];
+    for (size_t i = 0; i < n; i++) {
+        logp[i] = toy_row(model->impl, c, model->dim, x + i * model->dim, eps);
+    }
+    return VPSDE_OK;
+}
+
 static inline vpsde_status toy_workspace(void **ws, const vpsde_model *model, size_t rows,
                                          size_t tangents)
 {
@@ -112,10 +127,11 @@ static inline void toy_init(toy *m, size_t d, unsigned flags, size_t block_rows)
 {
     m->type = (vpsde_model_type){
         .name = "toy",
-        .flags = flags,
+        .flags = flags | VPSDE_MODEL_LOG_P | VPSDE_MODEL_RANGE,
         .workspace_create = toy_workspace,
         .workspace_destroy = free,
         .eval = toy_eval,
+        .log_p = toy_log_p,
         .draw = flags & VPSDE_MODEL_DRAW ? toy_draw : NULL,
     };
     m->model = (vpsde_model){
@@ -179,11 +195,11 @@ static inline vpsde_grid *toy_grid_at(const vpsde_process *process, const double
 
 /* ---- a sink that keeps everything ---------------------------------------------------------- */
 
-enum { KEEP_COLUMNS = 16 };
+enum { KEEP_COLUMNS = 24 };
 
 typedef struct keep {
     size_t first, count, n_columns, bytes[KEEP_COLUMNS]; /* of one sample */
-    char name[KEEP_COLUMNS][16];
+    char name[KEEP_COLUMNS][32];
     unsigned char *data[KEEP_COLUMNS], *seen;
     int ended;
     vpsde_sink sink;

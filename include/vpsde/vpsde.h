@@ -2,6 +2,8 @@
 #ifndef VPSDE_VPSDE_H
 #define VPSDE_VPSDE_H
 
+#include <vpsde/elbo.h>
+#include <vpsde/gradient.h>
 #include <vpsde/grid.h>
 #include <vpsde/likelihood.h>
 #include <vpsde/model.h>

@@ -53,6 +53,25 @@ def network(payload):
     return "sample", NETWORK % "net.safetensors", {"net.safetensors": payload}
 
 
+def mlp(prediction):
+    """A whole little network of zeros; NETWORK has no process, so neither has it."""
+    shapes = {"input.weight": (2, 1), "input.bias": (2,), "output.weight": (1, 2), "output.bias": (1,)}
+    for name in ("time.0", "time.2", "layers.0.linear1", "layers.0.linear2"):
+        shapes |= {name + ".weight": (2, 2), name + ".bias": (2,)}
+    facts = {"vpsde.kind": "mlp", "vpsde.shape": "1", "vpsde.hidden": "2", "vpsde.layers": "1",
+             "vpsde.time_features": "2", "vpsde.prediction": prediction}
+    header, at = {"__metadata__": facts}, 0
+    for name, shape in shapes.items():
+        size = 4 * (shape[0] * shape[1] if len(shape) > 1 else shape[0])
+        header[name], at = tensor((at, at + size), shape), at + size
+    return safetensors(header, bytes(at))
+
+
+def predicts(said, prediction):
+    text = NETWORK.replace("%s}", "%s, prediction: " + prediction + "}") % "net.safetensors"
+    return "sample", "process: {schedule: vp-linear}\n" + text, {"net.safetensors": mlp(said)}
+
+
 nan = struct.pack("<d", float("nan"))
 CASES = [  # name, (verb, configuration, files), exit code, words of the message
     ("malformed yaml", config("a: [1, 2\n"), 3, "conf.yaml:"),
@@ -87,9 +106,28 @@ CASES = [  # name, (verb, configuration, files), exit code, words of the message
     ("stored time past the end", config(GOOD + "log: {times: [2]}\n"), 3, "t = 2"),
     ("stored time twice", config(GOOD + "log: {times: [0.5, 0.5]}\n"), 3, "twice"),
     ("unknown field", config(GOOD + "log: {fields: [y]}\n"), 3, "x"),
+    ("trace of no probes", config(GOOD + "log: {fields: [logp], trace: {kind: hutchinson, probes: 0}}\n"), 3, "probes"),
+    ("gradient of levels", ("likelihood", (DATA % "data.npy").replace("integrator:", "gradient: true, dequantization: uniform, integrator:"), {"data.npy": npy((1, 2), bytes(16))}), 3, "dequantization: none"),
     ("range upside down", ("likelihood", DATA.replace("%s", "%s, range: [1, -1]") % "data.npy", {}), 3, "range"),
     ("grid needs t_min", change("beta_max: 20", "beta_max: 20, t_min: 0"), 3, "t_min"),
     ("user grid rises", change("steps: 10", "grid: user, times: [1, 0.1, 0.5]"), 3, "0.5"),
+    ("grid of an unknown rate", change("steps: 10", "steps: 10, grid: {kind: equal-dissipation, rate: work}"), 3, "dissipation|entropy"),
+    ("grid of too few pilots", change("steps: 10", "steps: 10, grid: {kind: equal-dissipation, pilot_nodes: 2}"), 3, "[8, 4096]"),
+    ("calibrated to t = 0", config(GOOD.replace("beta_max: 20", "beta_max: 20, t_min: 0").replace("steps: 10", "steps: 10, grid: equal-dissipation")), 3, "needs t_min > 0"),
+    ("unknown table", change("steps: 10", "steps: 10, grid: {kind: ays, table: sd3}"), 3, "sd15|sdxl|svd"),
+    ("table past the process", config(GOOD.replace("beta_max: 20", "beta_max: 20, t_min: 0.5").replace("steps: 10", "steps: 10, grid: ays")), 3, "of the table lies outside"),
+    ("more than the DDPM steps", change("steps: 10", "steps: 1000, grid: linspace"), 3, "at most 999 steps"),
+    ("steps down to t_min twice", change("steps: 10", "steps: 1000, grid: trailing"), 3, "last_step: euler"),
+    ("clip upside down", change("steps: 10", "steps: 10, clip: [1, -1]"), 3, "low < high"),
+    ("clip in words", change("steps: 10", "steps: 10, clip: yes"), 3, "none or [low, high]"),
+    ("clip twice", change("steps: 10", "steps: 10, clip: [-1, 1], dynamic_threshold: {min: 1}"), 3, "expected one of them"),
+    ("quantile past 1", change("steps: 10", "steps: 10, dynamic_threshold: {quantile: 99.5}"), 3, "quantile"),
+    ("threshold of nothing", change("steps: 10", "steps: 10, dynamic_threshold: {min: 0}"), 3, "min"),
+    ("likelihood with a clip", ("likelihood", (DATA % "data.npy").replace("integrator:", "clip: [-1, 1], integrator:"), {"data.npy": npy((1, 2), bytes(16))}), 3, "clip"),
+    ("mixture that predicts v", change("kind: gaussian-mixture", "kind: gaussian-mixture, prediction: v"), 3, "gives eps"),
+    ("prediction of another word", predicts("eps", "noise"), 3, "eps|x0|v|score"),
+    ("prediction against the checkpoint", predicts("v", "eps"), 3, "eps here, v in the checkpoint"),
+    ("checkpoint of an unknown prediction", network(mlp("noise")), 4, "vpsde.prediction"),
     ("train a mixture", ("train", GOOD + "train: {steps: 1}\ndata: {path: data.npy}\n", {"data.npy": npy((2, 2), bytes(32))}), 3, "nothing to train"),
     ("train a checkpoint", ("train", "process: {schedule: vp-linear}\nmodel: {path: a.safetensors}\ntrain: {steps: 1}\ndata: {path: data.npy}\n", {}), 3, "model.path"),
     ("train without steps", ("train", "process: {schedule: vp-linear}\nmodel: {kind: mlp}\ntrain: {batch: 1}\ndata: {path: data.npy}\n", {"data.npy": npy((2, 2), bytes(32))}), 3, "steps"),

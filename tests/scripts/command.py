@@ -23,7 +23,7 @@ def run(*arguments, code=0):
 
 def helps():
     verbs = [line.split()[0] for line in run("list", "verbs").stdout.splitlines()]
-    assert verbs == ["train", "sample", "likelihood", "resume", "check", "info", "list"], verbs
+    assert verbs == ["train", "sample", "likelihood", "elbo", "encode", "decode", "interpolate", "edit", "inpaint", "compare", "verify", "resume", "check", "info", "list"], verbs
     for verb in verbs:
         text = run(verb, "--help").stdout
         assert "Usage: vpsde " + verb in text, text
@@ -74,6 +74,74 @@ def betas_from_a_file():
     with h5py.File("betas.h5") as a, h5py.File("linear.h5") as b:
         assert a["inputs"].attrs["betas"].decode().endswith("/betas.npy") and len(a["inputs"].attrs["betas_sha256"]) == 64
         assert np.abs(a["runs/ancestral/final"][:] - b["runs/ancestral/final"][:]).max() < 1e-12
+
+
+def edits_and_inpaintings():
+    points = np.load(os.path.join(source, "experiments/mixture-points.npy"))[5:105]
+    rows = ("-q", "--set", "data.first=5", "--set", "data.count=100")
+    solvers = ("--set", "sampler.solver=[sra1, {solver: dopri5, rtol: 1e-8, atol: 1e-8}, {solver: ddim, grid: equal-dissipation}]")
+    run("edit", MIXTURE, "-o", "edit.h5", "--set", "edit.t0=0.3", *solvers, *rows)
+    with h5py.File("edit.h5") as f:
+        for g in f["runs"].values():
+            assert g["t"][0] == 0.3 and g.attrs["terminal"] == b"data" and list(g["source"][:3]) == [5, 6, 7]
+            assert np.allclose(g["distance"][:], np.linalg.norm(g["final"][:] - points, axis=1), rtol=1e-12)
+        alpha, sigma = f["runs/sra1/alpha"][0], f["runs/sra1/sigma"][0]
+        noise = (f["runs/sra1/x"][:, 0] - alpha * points) / sigma
+        assert abs(noise.mean()) < 0.5 and 0.6 < noise.var() < 1.5, (noise.mean(), noise.var())
+        assert np.array_equal(f["runs/sra1/x"][:, 0], f["runs/dopri5/x"][:, 0]), "all start from the same states"
+    np.save("mask.npy", np.array([True, False]))
+    np.save("points.npy", points)
+    for name, mask in (("list", "[1, 0]"), ("file", os.path.abspath("mask.npy"))):
+        run("inpaint", MIXTURE, "-o", "by-%s.h5" % name, "--set", "inpaint.mask=" + mask, "--set", "inpaint.resamples=3", "--set",
+            "sampler.solver=[ancestral, dpmpp-2m]", *rows)
+    with h5py.File("by-list.h5") as a, h5py.File("by-file.h5") as b:
+        for label in ("ancestral", "dpmpp_2m"):
+            final = a["runs"][label]["final"][:]
+            assert np.array_equal(final[:, 0], points[:, 0]) and not np.array_equal(final[:, 1], points[:, 1])
+            assert np.array_equal(final, b["runs"][label]["final"][:]) and (a["runs"][label]["nfe"][:] == 150).all()
+        assert len(b["inputs"].attrs["mask_sha256"]) == 64 and "mask" not in a["inputs"].attrs
+    for verb, sets, code, words in (
+            ("inpaint", ["inpaint.mask={rows: [0, 1]}"], 3, "rows and columns are for images"),
+            ("inpaint", ["inpaint.mask=[1, 2]"], 3, "expected 2 numbers, 1 (known) or 0"),
+            ("inpaint", ["inpaint.mask=[1]"], 3, "expected 2 numbers"),
+            ("inpaint", ["inpaint.mask=/nowhere.npy"], 4, "/nowhere.npy"),
+            ("inpaint", ["inpaint.mask=%s/points.npy" % os.getcwd()], 4, "a mask has"),
+            ("inpaint", ["inpaint.jump_length=4"], 3, "inpaint.mask"),
+            ("inpaint", ["inpaint.mask=[1, 0]", "sampler.solver=[dopri5]", "sampler.rtol=1e-3", "sampler.atol=1e-3"], 3, "chooses its own steps"),
+            ("inpaint", ["inpaint.mask=[1, 0]", "sampler.init=x.npy"], 3, "made from the rows of data"),
+            ("edit", ["edit.t0=1e-4"], 3, "expected a time above t_min"),
+            ("edit", [], 3, "edit.t0"),
+            ("edit", ["edit.t0=0.5", "log.times=[0.6]"], 3, "expected times in [0.001, 0.5]")):
+        sets = [word for pair in sets for word in ("--set", pair)]
+        refused = run(verb, MIXTURE, "-o", "bad.h5", "-q", *sets, code=code)
+        assert words in refused.stderr, (refused.stderr, words)
+    out = run("check", MIXTURE, "--set", "edit.t0=0.3", "--set", "inpaint.mask=[1, 0]", "--set", "sampler.count=null").stdout
+    assert "sample " not in out, out
+
+
+def classes_and_guidance():
+    both = ("--set", "model.classes=[0, 1]", "--set", "sampler.count=40", "-q", "--set", "sampler.solver=[ddim, heun]")
+    run("sample", MIXTURE, "-o", "cycle.h5", *both)
+    run("sample", MIXTURE, "-o", "weight-0.h5", *both, "--set", "sampler.guidance=0")
+    run("sample", MIXTURE, "-o", "guided.h5", *both, "--set", "sampler.guidance=2", "--set", "sampler.classes=[1, -1, 0]")
+    run("sample", MIXTURE, "-o", "none.h5", *both, "--set", "sampler.classes=none")
+    run("sample", MIXTURE, "-o", "plain.h5", *both[2:])
+    with h5py.File("cycle.h5") as a, h5py.File("weight-0.h5") as z, h5py.File("guided.h5") as g, h5py.File("none.h5") as n, h5py.File("plain.h5") as p:
+        final = lambda f: f["runs/ddim/final"][:]
+        assert list(a["runs/ddim/class"][:4]) == [0, 1, 0, 1] and list(g["runs/ddim/class"][:4]) == [1, -1, 0, 1]
+        assert np.array_equal(final(a), final(z)) and np.array_equal(final(n), final(p)) and "class" not in n["runs/ddim"]
+        assert ((final(a)[:, 0] > 0) == (a["runs/ddim/class"][:] == 1)).all(), "class 1 lies at (2, 1)"
+        assert g["runs/ddim"].attrs["guidance"] == 2 and (g["runs/ddim/nfe"][:] == 100).all() and (a["runs/ddim/nfe"][:] == 50).all()
+    assert "ddim: 4096 samples, 4.096e+05" in run("check", MIXTURE, *both[:2], "--set", "sampler.guidance=1").stdout
+    for sets, words in ((["sampler.guidance=1"], "gaussian-mixture has no classes"), (["sampler.classes=none"], "has no classes"),
+                        (["model.classes=[0, 1]", "sampler.classes=[0, 2]"], "2; the model's classes are 0 to 1"),
+                        (["model.classes=[0, 1]", "sampler.classes=[]"], "sampler.classes"),
+                        (["model.classes=[0, 1]", "sampler.classes=none", "sampler.guidance=1"], "but classes: none"),
+                        (["model.classes=[0, 2]"], "class of component 1"), (["model.classes=[0]"], "must be 2 whole numbers"),
+                        (["model.classes=[0, 0.5]"], "must be whole numbers")):
+        sets = [word for pair in sets for word in ("--set", pair)]
+        refused = run("sample", MIXTURE, "-o", "bad.h5", "-q", *sets, code=3)
+        assert words in refused.stderr, (refused.stderr, words)
 
 
 def inputs_are_spared():
@@ -130,6 +198,31 @@ def sample_and_likelihood():
     run("info", os.path.join(source, "experiments/mixture-points.npy"))
 
 
+def log_p_on_the_way_and_its_gradient():
+    set_ = ["--set", "sampler.count=20", "--set", "log.fields=[x, logp]", "--set", "process.terminal=exact"]
+    run("sample", MIXTURE, "-o", "path.h5", "-q", *set_)
+    out = run("sample", MIXTURE, "-o", "probed.h5", "--set", "log.trace={kind: hutchinson, probes: 4}", *set_).stdout
+    assert "nfe/sample" in out and "logp" not in out, out
+    with h5py.File("path.h5") as a, h5py.File("probed.h5") as b:
+        for label in a["runs"]:
+            one, other = a["runs"][label], b["runs"][label]
+            assert one["logp"].shape == one["x"].shape[:2] and one["logp"].attrs["units"] == b"nat"
+            assert np.array_equal(one["x"][:], other["x"][:]), "the log changes nothing"
+            assert np.array_equal(one["logp"][:, 0], other["logp"][:, 0])
+            assert not np.array_equal(one["logp"][:, -1], other["logp"][:, -1])
+            assert (one["nfe_log"][:] > 0).all() and (one["jvp"][:] == 0).all() and (other["jvp"][:] > 0).all()
+            assert other.attrs["logp_trace"] == b"hutchinson" and other.attrs["logp_probes"] == 4
+    gradient = ["--set", "likelihood.gradient=true", "--set", "process.terminal=exact"]
+    run("likelihood", MIXTURE, "-o", "gradient.h5", *gradient)
+    points = np.load(os.path.join(source, "experiments/mixture-points.npy"))
+    with h5py.File("gradient.h5") as f:
+        (table,) = f["gradient"].values()
+        (scores,) = f["likelihood"].values()
+        assert table["grad_logp"].shape == points.shape
+        assert np.abs(table["logp"][:] - scores["logp"][:]).max() < 1e-7
+    run("sample", MIXTURE, "-o", "no.h5", "--set", "sampler.solver=dpm-adaptive", "--set", "sampler.rtol=0.01", "--set", "sampler.atol=0.01", *set_, code=3)
+
+
 def train_and_resume():
     rng = np.random.default_rng(1)
     np.save("points.npy", rng.normal(size=(500, 2)))
@@ -180,6 +273,17 @@ def images():
         assert facts["threads"] == 2
         for name in ("commit", "compiler", "gsl", "sundials", "onednn", "onednn_isa"):
             assert len(facts[name]) > 0, name
+    for mask, known in (("{columns: [1, 3]}", [0, 1, 1, 0, 1, 1]), ("{rows: [1, 2], columns: [0, 1]}", [0, 0, 0, 1, 0, 0])):
+        run("inpaint", "images-run.yaml", "-o", "images-filled.h5", "--force", "-q", "--set", "inpaint.mask=" + mask, "--set",
+            "data.path=%s/images.npy" % os.getcwd(), "--set", "data.pool=2", "--set", "data.count=4")
+        with h5py.File("images-filled.h5") as f:
+            kept = f["runs/ddim/final"][:].reshape(4, 6)
+            pooled = np.load("images.npy")[:4].reshape(4, 2, 2, 3, 2).astype(float).mean(axis=(2, 4)).reshape(4, 6)
+            same = np.abs(kept - (pooled * 2 / 255 - 1)) <= 1.01 / 255
+            assert (same[:, np.array(known) == 1]).all() and not same[:, np.array(known) == 0].all(), same
+    refused = run("inpaint", "images-run.yaml", "-o", "bad.h5", "--set", "inpaint.mask={rows: [1, 3]}", "--set",
+                  "data.path=%s/images.npy" % os.getcwd(), code=3).stderr
+    assert "expected [first, end] with 0 <= first < end <= 2" in refused, refused
 
 
 def keeps_to_trained_times():
@@ -222,9 +326,12 @@ with tempfile.TemporaryDirectory() as folder:
     check()
     entries_inherit_key_by_key()
     betas_from_a_file()
+    edits_and_inpaintings()
+    classes_and_guidance()
     inputs_are_spared()
     a_run_file_is_a_configuration_of_any_verb()
     sample_and_likelihood()
+    log_p_on_the_way_and_its_gradient()
     train_and_resume()
     images()
     stops()

@@ -9,7 +9,9 @@ vpsde, source = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 SHORT = {
     "train": ["--set", "train.steps=20", "--set", "model.hidden=32", "--set", "data.count=2000"],
     "sample experiments/fashion": ["--set", "sampler.count=4", "--set", "sampler.steps=5"],
+    "compare experiments/ring": ["--set", "sampler.count=32", "--set", "compare.tolerances=[1e-2]"],
     "likelihood experiments/fashion": ["--set", "data.count=2"],
+    "elbo experiments/fashion": ["--set", "data.count=2", "--set", "elbo.steps=20"],
 }
 blocks = []
 for page in [source + "/README.md", *sorted(glob.glob(source + "/docs/*.md"))]:

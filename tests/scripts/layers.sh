@@ -14,6 +14,7 @@ refuse core "sde|models|solvers|experiments|analysis"
 refuse sde "models|solvers|experiments|analysis"
 refuse models "solvers|experiments|analysis"
 refuse solvers "experiments|analysis"
+refuse analysis "sde|solvers|experiments"
 if grep -nE '#include <vpsde/(model|solver|likelihood|run|process|grid|vpsde)\.h>' core/*.[ch]; then
   echo "core knows no diffusion"
   bad=1
