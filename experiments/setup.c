@@ -179,6 +179,7 @@ vpsde_status vpsde_setup_read(vpsde_setup *s, const vpsde_cli *cli, unsigned use
     s->threads = cli->threads;
     s->stop = cli->control.stop;
     s->model_path = s->data.path = s->sampler.init_path = s->betas_path = s->decode.from = "";
+    s->likelihood.control_path = "";
     s->inpaint.path = "";
     VPSDE_TRY(uses & VPSDE_USES_TRAIN ? open_for_training(s, cli) : open_config(s, cli));
     return read_sections(s);
@@ -187,6 +188,7 @@ vpsde_status vpsde_setup_read(vpsde_setup *s, const vpsde_cli *cli, unsigned use
 vpsde_status vpsde_setup_build(vpsde_setup *s)
 {
     if (s->uses & VPSDE_USES_DATA) VPSDE_TRY(vpsde_setup_build_data(s));
+    if (s->uses & VPSDE_USES_LIKELIHOOD) VPSDE_TRY(vpsde_setup_build_control(s));
     if (s->uses & VPSDE_USES_ROWS) s->sampler.count = s->data.count;
     if (s->uses & VPSDE_USES_INPAINT) VPSDE_TRY(vpsde_setup_build_inpaint(s));
     if (s->uses & VPSDE_USES_EDIT) {
@@ -221,6 +223,7 @@ void vpsde_setup_close(vpsde_setup *s)
     free(s->sampler.init);
     free(s->sampler.log_times);
     free(s->likelihood.label);
+    free(s->likelihood.covariance);
     free(s->elbo.label);
     vpsde_grid_destroy(s->elbo.grid);
     vpsde_setup_close_compare(&s->compare);
@@ -247,8 +250,13 @@ static bool is_file(const char *path, const struct stat *file)
 vpsde_status vpsde_setup_spares_inputs(const vpsde_setup *s, const vpsde_cli *cli,
                                        const char *output)
 {
-    const char *const inputs[] = {cli->input,           s->model_path, s->data.path,
-                                  s->sampler.init_path, s->betas_path, s->decode.from,
+    const char *const inputs[] = {cli->input,
+                                  s->model_path,
+                                  s->data.path,
+                                  s->sampler.init_path,
+                                  s->betas_path,
+                                  s->decode.from,
+                                  s->likelihood.control_path,
                                   s->inpaint.path};
     struct stat file;
     if (stat(output, &file) != 0) return VPSDE_OK;
@@ -313,6 +321,10 @@ vpsde_status vpsde_setup_describe(const vpsde_setup *s, vpsde_run *run)
     if (*s->model_path) VPSDE_TRY(vpsde_run_input(run, "model", s->model_path, s->model->sha256));
     if (s->data.data) {
         VPSDE_TRY(vpsde_run_input(run, "data", s->data.path, vpsde_data_sha256(s->data.data)));
+    }
+    if (s->likelihood.covariance) {
+        VPSDE_TRY(vpsde_run_input(run, "control", s->likelihood.control_path,
+                                  s->likelihood.control_sha256));
     }
     if (s->sampler.init) {
         VPSDE_TRY(vpsde_run_input(run, "init", s->sampler.init_path, s->sampler.init_sha256));

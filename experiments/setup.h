@@ -55,6 +55,9 @@ typedef struct vpsde_likelihood_setup {
     vpsde_trace trace;
     size_t probes;
     vpsde_probe probe;
+    const char *control_path; /* "" for no control variate */
+    char control_sha256[65];
+    double *covariance; /* (d, d), built */
     bool budget, gradient;
     unsigned estimators;                 /* VPSDE_ESTIMATE_* */
     vpsde_dequantization dequantization; /* but for the width, which is the data's */
@@ -243,6 +246,8 @@ vpsde_status vpsde_setup_build_sampler(vpsde_setup *s);
 vpsde_status vpsde_setup_read_likelihood(vpsde_setup *s);
 /* Its key `dequantization`; sets the process' t_min where that follows. */
 vpsde_status vpsde_setup_read_dequantization(vpsde_setup *s, vpsde_config *likelihood);
+/* The covariance of the control variate: rows of the file, seen as the data are. */
+vpsde_status vpsde_setup_build_control(vpsde_setup *s);
 vpsde_status vpsde_setup_read_elbo(vpsde_setup *s);
 vpsde_status vpsde_setup_build_elbo(vpsde_setup *s);
 vpsde_status vpsde_setup_read_tasks(vpsde_setup *s);

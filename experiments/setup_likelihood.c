@@ -14,10 +14,12 @@ static vpsde_status read_trace(vpsde_likelihood_setup *l, vpsde_config *c)
     VPSDE_TRY(vpsde_config_section(&t, c, "trace"));
     VPSDE_TRY(vpsde_config_choice(&kind, t, "kind", "exact|hutchinson", 0));
     l->trace = (vpsde_trace)kind;
+    l->control_path = "";
     if (kind == VPSDE_TRACE_EXACT) return VPSDE_OK;
     VPSDE_TRY(vpsde_config_uint(&probes, t, "probes", 8, 1, 1024));
     VPSDE_TRY(
         vpsde_config_choice(&distribution, t, "distribution", "rademacher|gaussian|sphere", 0));
+    VPSDE_TRY(vpsde_config_path(&l->control_path, t, "control", ""));
     l->probes = probes;
     l->probe = (vpsde_probe)distribution;
     return VPSDE_OK;
@@ -85,6 +87,7 @@ vpsde_likelihood vpsde_setup_likelihood(const vpsde_setup *s, const vpsde_cli *c
         .trace = l->trace,
         .probes = l->probes,
         .probe = l->probe,
+        .covariance = l->covariance,
         .budget = l->budget,
         .seed = s->seed,
         .source = vpsde_setup_source(s),

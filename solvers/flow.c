@@ -23,7 +23,8 @@ enum { NOISE_S, NOISE_SUM, NOISE_COUNT, N_NOTES };
 
 static bool estimated(const vpsde_flow *f) { return f->run->trace == VPSDE_TRACE_HUTCHINSON; }
 
-/* lane->own: the probes, padded with zeros to whole calls; v^T v of each; two vectors; the notes. */
+/* lane->own: the probes, padded with zeros to whole calls; v^T v of each; two vectors; the notes;
+ * with a control variate, d squares a probe. */
 static const double *directions(const vpsde_flow *f, const vpsde_lane *lane)
 {
     return f->unit ? f->unit : lane->own;
@@ -32,6 +33,13 @@ static const double *directions(const vpsde_flow *f, const vpsde_lane *lane)
 static double *squares(const vpsde_flow *f, const vpsde_lane *lane)
 {
     return lane->own + (estimated(f) ? f->n_calls * f->chunk * f->d : 0);
+}
+
+/* What a trace estimate m has of tr I: v^T v of its probe, whose noise goes with that of v^T J v; d
+ * where nothing is estimated or a control variate has taken that noise away. */
+static double of_identity(const vpsde_flow *f, const vpsde_lane *lane, size_t m)
+{
+    return estimated(f) && !f->control ? squares(f, lane)[m] : (double)f->d;
 }
 
 static double *vectors(const vpsde_flow *f, const vpsde_lane *lane)
@@ -44,12 +52,17 @@ static double *notes(const vpsde_flow *f, const vpsde_lane *lane)
     return vectors(f, lane) + 2 * f->d;
 }
 
+static double *projected(const vpsde_flow *f, const vpsde_lane *lane, size_t probe)
+{
+    return notes(f, lane) + N_NOTES + probe * f->d;
+}
+
 size_t vpsde_flow_dim(const vpsde_flow *f) { return f->d + f->n_logp; }
 
 size_t vpsde_flow_lane_doubles(const vpsde_flow *f)
 {
     const size_t probes = estimated(f) ? f->n_calls * f->chunk * f->d + f->run->probes : 0;
-    return probes + 2 * f->d + N_NOTES;
+    return probes + 2 * f->d + N_NOTES + (f->control ? f->run->probes * f->d : 0);
 }
 
 /* Where each probe's l begins: at the first l for one, behind their mean for several. */
@@ -88,6 +101,9 @@ static vpsde_status evaluate(const vpsde_flow *f, vpsde_lane *lane, const vpsde_
         squared += add_trace(f, lane, q * f->chunk, trace);
     }
     if (f->closed) trace[0] = lane->div;
+    for (size_t m = 0; f->control && m < f->run->probes; m++) {
+        trace[m] += vpsde_trace_control_add(f->control, c, projected(f, lane, m));
+    }
     if (!f->rounds) return VPSDE_OK;
     r->eps_eps = vec_dot(f->d, eps, eps);
     r->x_x = vec_dot(f->d, x, x);
@@ -122,7 +138,7 @@ static vpsde_status rhs(vpsde_ode *ode, double s, const double *y, double *dy)
     if (f->rounds) note_rounding(f, lane, s, &c, &rounding);
     vec_lin2(d, dy, rate, dy, -rate * c.sigma, y);
     for (size_t m = 0; m < n; m++) {
-        each[m] = rate * (each[m] - c.sigma * (estimated(f) ? squares(f, lane)[m] : (double)d));
+        each[m] = rate * (each[m] - c.sigma * of_identity(f, lane, m));
         sum += each[m];
     }
     dl[0] = sum / (double)n;
@@ -157,6 +173,7 @@ void vpsde_flow_probes(const vpsde_flow *f, vpsde_lane *lane)
         }
         if (run->probe == VPSDE_PROBE_SPHERE) on_sphere(f->d, v);
         squares(f, lane)[m] = vec_dot(f->d, v, v);
+        if (f->control) vpsde_trace_control_project(f->control, v, projected(f, lane, m));
     }
 }
 
@@ -238,8 +255,8 @@ static vpsde_status score_at(const vpsde_flow *f, vpsde_lane *lane, const vpsde_
     VPSDE_TRY(evaluate(f, lane, c, x, s, each, &unused));
     vec_scale(d, s, -1 / c->sigma, s);
     for (size_t m = 0; m < n; m++) {
-        const double v_v = estimated(f) ? squares(f, lane)[m] : (double)d;
-        each[m] = v_v - each[m] / c->sigma; /* of x + s: where s is nearly -x, little is left */
+        each[m] = of_identity(f, lane, m) -
+                  each[m] / c->sigma; /* of x + s: where s is nearly -x, little is left */
         sum += each[m];
     }
     *div = sum / (double)n - (double)d;

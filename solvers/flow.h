@@ -7,6 +7,7 @@
 
 #include "solvers/batch.h"
 #include "solvers/budget.h"
+#include "solvers/control.h"
 
 /* The same for all rows of a run. */
 typedef struct vpsde_flow {
@@ -15,13 +16,14 @@ typedef struct vpsde_flow {
     const vpsde_clock *clock;
     vpsde_coef start, end;
     size_t d;
-    bool closed;           /* the model's divergence is a closed form */
-    bool rounds;           /* the model computes in float32 */
-    size_t n_directions;   /* d, the probes, or 0 */
-    size_t chunk, n_calls; /* directions a call, calls an evaluation */
-    size_t n_logp;         /* l components: 1, or the probes' mean and each of them */
-    double quantile;       /* of the probes' interval, in standard errors */
-    double *unit;          /* (n_calls * chunk, d) unit vectors, for an exact trace */
+    bool closed;                  /* the model's divergence is a closed form */
+    bool rounds;                  /* the model computes in float32 */
+    size_t n_directions;          /* d, the probes, or 0 */
+    size_t chunk, n_calls;        /* directions a call, calls an evaluation */
+    size_t n_logp;                /* l components: 1, or the probes' mean and each of them */
+    double quantile;              /* of the probes' interval, in standard errors */
+    double *unit;                 /* (n_calls * chunk, d) unit vectors, for an exact trace */
+    vpsde_trace_control *control; /* of the probes, or NULL */
     double *rtol,
         *atol; /* (1 + VPSDE_BUDGET_RUNGS, d + n_logp): of the result, then of looser solves */
 } vpsde_flow;

@@ -116,11 +116,15 @@ vpsde_status vpsde_flow_open(vpsde_flow *f, const vpsde_likelihood *run)
     VPSDE_TRY(vpsde_run_params(f->param, run->integrator, run->param));
     VPSDE_TRY(set_clock(f));
     VPSDE_TRY(choose_directions(f));
+    if (run->trace == VPSDE_TRACE_HUTCHINSON && run->covariance) {
+        VPSDE_TRY(vpsde_trace_control_create(&f->control, f->d, run->covariance));
+    }
     return set_tolerances(f);
 }
 
 void vpsde_flow_close(vpsde_flow *f)
 {
+    vpsde_trace_control_destroy(f->control);
     free(f->unit);
     free(f->rtol);
     free(f->atol);

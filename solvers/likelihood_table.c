@@ -213,6 +213,7 @@ static void collect_facts(facts *f, const vpsde_likelihood *run, const double *p
     if (estimated) {
         add_count(f, "probes", (double)run->probes);
         add_text(f, "distribution", distribution[run->probe]);
+        add_text(f, "control", run->covariance ? "gaussian" : "none");
     }
     add_count(f, "dim", (double)run->model->dim);
     add_text(f, "budget", run->budget ? "true" : "false");

@@ -91,6 +91,37 @@ static void the_bound_is_entropy_and_divergences(void **state)
     vpsde_process_destroy(process);
 }
 
+static void law_of_the_model(const vpsde_elbo_step *step, size_t n, double *mean, double *variance);
+
+/* The path's divergence falls as 1/T, the end state's as 1/T^2 (above what N(0, I) for q(x_T) leaves):
+ * the slack of the bound says little about the samples. */
+static void path_and_marginal_divergences_have_their_orders(void **state)
+{
+    (void)state;
+    static vpsde_elbo_step step[STEPS_MAX];
+    double path[2], marginal_kl[2], mean, variance;
+    vpsde_process *process = toy_process(VPSDE_TERMINAL_STANDARD_NORMAL);
+    for (size_t r = 0; r < 2; r++) {
+        const size_t n = r ? 1000 : 500;
+        vpsde_grid *grid = chain_of(process, n);
+        vpsde_elbo_steps(step, grid, VPSDE_ELBO_LARGE, NULL, 1);
+        path[r] = 0;
+        for (size_t t = 1; t <= n; t++) {
+            const double before = t > 1 ? marginal(step[t - 2].at) : V0;
+            path[r] +=
+                gaussian_kl(step[t - 1].q.beta * before / marginal(step[t - 1].at), step[t - 1].v);
+        }
+        law_of_the_model(step, n, &mean, &variance);
+        marginal_kl[r] = gaussian_kl(V0, variance) + (MU - mean) * (MU - mean) / (2 * variance);
+        vpsde_grid_destroy(grid);
+    }
+    print_message("path KL x T: %.3f, %.3f; marginal KL %.2e, %.2e\n", 500 * path[0],
+                  1000 * path[1], marginal_kl[0], marginal_kl[1]);
+    assert_close(1000 * path[1], 500 * path[0], 0.01);
+    assert_close(log2(marginal_kl[0] / marginal_kl[1]), 2, 0.1);
+    vpsde_process_destroy(process);
+}
+
 static void levels_have_their_masses(void **state)
 {
     (void)state;
@@ -335,6 +366,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_bound_is_entropy_and_divergences),
+        cmocka_unit_test(path_and_marginal_divergences_have_their_orders),
         cmocka_unit_test(levels_have_their_masses),
         cmocka_unit_test(weights_have_the_exact_density_as_mean),
         cmocka_unit_test(i_mmse_is_the_log_density),

@@ -403,6 +403,44 @@ static void hutchinson_has_the_right_law(void **state)
     vpsde_process_destroy(process);
 }
 
+/* With the covariance of Gaussian data the probes differ by rounding alone, and their mean is the
+ * exact trace's. On a mixture its own covariance takes part of the spread away, and no more. */
+static void a_control_variate_takes_the_gaussian_part_away(void **state)
+{
+    (void)state;
+    enum { PROBES = 64 };
+    const double mean[4] = {-0.4, 0.3, 0.4, -0.3}, weight[2] = {0.5, 0.5};
+    const double part[8] = {0.3, 0.2, 0.2, 0.4, 0.3, 0.2, 0.2, 0.4};
+    const double whole[4] = {0.3 + 0.16, 0.2 - 0.12, 0.2 - 0.12, 0.4 + 0.09};
+    const double x[2] = {0.5, -0.1}, centre[2] = {0};
+    vpsde_process *process = make_process(0, VPSDE_TERMINAL_EXACT);
+    for (size_t n = 1; n <= 2; n++) {
+        vpsde_model *model;
+        double logp;
+        catcher plain, controlled;
+        assert_ok(vpsde_gaussian_mixture_create(&model, n, 2, n == 1 ? (double[]){1} : weight,
+                                                n == 1 ? centre : mean, part));
+        vpsde_likelihood run = make_run(process, model, "gsl-rk8pd", 1e-9, x, 1);
+        assert_ok(vpsde_likelihood_array(&run, &logp));
+        run.trace = VPSDE_TRACE_HUTCHINSON;
+        run.probes = PROBES;
+        run.probe = VPSDE_PROBE_GAUSSIAN;
+        assert_ok(run_all(&run, &plain));
+        run.covariance = n == 1 ? part : whole;
+        assert_ok(run_all(&run, &controlled));
+        print_message("%zu Gaussians: standard error %.2e, controlled %.2e\n", n, plain.score[4][0],
+                      controlled.score[4][0]);
+        assert_close(plain.score[0][0], logp, 6 * plain.score[4][0]);
+        assert_close(controlled.score[0][0], logp, 6 * controlled.score[4][0] + 1e-8);
+        if (n == 1) assert_true(controlled.score[4][0] < 1e-12);
+        assert_true(plain.score[4][0] > 0.05 && controlled.score[4][0] < 0.7 * plain.score[4][0]);
+        run.covariance = (double[]){1, 0, 0, (double)NAN};
+        assert_fails(vpsde_likelihood_array(&run, &logp), VPSDE_ENUMERIC, "control variate");
+        vpsde_model_destroy(model);
+    }
+    vpsde_process_destroy(process);
+}
+
 /* ---- failures --------------------------------------------------------------------------------- */
 
 static void flags_bad_rows_and_goes_on(void **state)
@@ -570,6 +608,7 @@ int main(void)
         cmocka_unit_test(logp_has_a_tolerance_of_its_own),
         cmocka_unit_test(probes_are_controlled_by_their_mean),
         cmocka_unit_test(hutchinson_has_the_right_law),
+        cmocka_unit_test(a_control_variate_takes_the_gaussian_part_away),
         cmocka_unit_test(flags_bad_rows_and_goes_on),
         cmocka_unit_test(stops_for_good_reasons),
         cmocka_unit_test(stops_within_an_integration),

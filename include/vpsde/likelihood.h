@@ -51,6 +51,8 @@ typedef struct vpsde_likelihood {
     vpsde_trace trace;
     size_t probes; /* Hutchinson: k >= 1 */
     vpsde_probe probe;
+    const double *covariance; /* (d, d) of data that are nearly Gaussian: control variate of the
+                                 probes, which changes no expectation; NULL: none */
     bool budget; /* estimate every error: two looser solves more; changes no bit of logp */
     uint64_t seed;
     const double *x;         /* (count, d), or NULL: */

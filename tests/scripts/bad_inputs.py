@@ -106,6 +106,8 @@ CASES = [  # name, (verb, configuration, files), exit code, words of the message
     ("stored time past the end", config(GOOD + "log: {times: [2]}\n"), 3, "t = 2"),
     ("stored time twice", config(GOOD + "log: {times: [0.5, 0.5]}\n"), 3, "twice"),
     ("unknown field", config(GOOD + "log: {fields: [y]}\n"), 3, "x"),
+    ("control variate of other rows", ("likelihood", GOOD + "data: {path: a.npy}\nlikelihood: {integrator: {solver: dopri5}, trace: {kind: hutchinson, control: b.npy}}\n",
+                                       {"a.npy": npy((2, 2), bytes(32)), "b.npy": npy((4, 3), bytes(96))}), 4, "rows have 3 values"),
     ("trace of no probes", config(GOOD + "log: {fields: [logp], trace: {kind: hutchinson, probes: 0}}\n"), 3, "probes"),
     ("gradient of levels", ("likelihood", (DATA % "data.npy").replace("integrator:", "gradient: true, dequantization: uniform, integrator:"), {"data.npy": npy((1, 2), bytes(16))}), 3, "dequantization: none"),
     ("range upside down", ("likelihood", DATA.replace("%s", "%s, range: [1, -1]") % "data.npy", {}), 3, "range"),
