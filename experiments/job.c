@@ -36,14 +36,17 @@ vpsde_sink vpsde_job_sink(vpsde_summary *summary, vpsde_run *run)
     return sink;
 }
 
-static bool is_done(vpsde_status status) { return status == VPSDE_OK || status == VPSDE_EPARTIAL; }
+bool vpsde_job_is_done(vpsde_status status)
+{
+    return status == VPSDE_OK || status == VPSDE_EPARTIAL;
+}
 
 vpsde_status vpsde_job_tell(const vpsde_summary *summary, const vpsde_cli *cli, vpsde_status status,
                             bool heading)
 {
     status = vpsde_summary_status(summary, status);
     vpsde_progress_done();
-    if (is_done(status) && !cli->quiet) vpsde_summary_print(summary, heading);
+    if (vpsde_job_is_done(status) && !cli->quiet) vpsde_summary_print(summary, heading);
     return status;
 }
 
@@ -63,14 +66,14 @@ static vpsde_status work(const vpsde_job *job, const vpsde_cli *cli, vpsde_setup
     VPSDE_TRY(vpsde_setup_describe(s, run));
     const vpsde_status status = job->compute(s, cli, run);
     vpsde_progress_done();
-    return is_done(status) ? complete(run, status) : status;
+    return vpsde_job_is_done(status) ? complete(run, status) : status;
 }
 
 /* Says what is kept, and keeps it: everything once a table was announced, and the start of a run
  * that was stopped. */
 static vpsde_status put_down(const vpsde_cli *cli, vpsde_run *run, vpsde_status status)
 {
-    const bool done = is_done(status);
+    const bool done = vpsde_job_is_done(status);
     const bool keep = vpsde_run_begun(run) || status == VPSDE_ESTOPPED;
     if (!done && status == VPSDE_ESTOPPED) {
         (void)vpsde_fail(status, "stopped by signal; 'vpsde resume %s' goes on", cli->output);

@@ -22,6 +22,13 @@ vpsde_sink vpsde_job_sink(vpsde_summary *summary, vpsde_run *run);
 vpsde_status vpsde_job_tell(const vpsde_summary *summary, const vpsde_cli *cli, vpsde_status status,
                             bool heading);
 
+/* All rows are through, failed ones included. */
+bool vpsde_job_is_done(vpsde_status status);
+
+/* The table of the section `elbo`: all of `elbo`, and one estimator of `likelihood`. */
+vpsde_status vpsde_job_bound(vpsde_summary *summary, const vpsde_setup *s, const vpsde_cli *cli,
+                             vpsde_run *run);
+
 /* The job of a verb, or NULL. */
 const vpsde_job *vpsde_job_find(const char *verb);
 /* "sample, likelihood" */

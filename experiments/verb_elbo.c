@@ -1,11 +1,17 @@
 #include "experiments/job.h"
 
+vpsde_status vpsde_job_bound(vpsde_summary *summary, const vpsde_setup *s, const vpsde_cli *cli,
+                             vpsde_run *run)
+{
+    vpsde_sink sink = vpsde_job_sink(summary, run);
+    const vpsde_elbo elbo = vpsde_setup_elbo(s, cli);
+    return vpsde_job_tell(summary, cli, vpsde_elbo_run(&elbo, &sink), true);
+}
+
 static vpsde_status compute(const vpsde_setup *s, const vpsde_cli *cli, vpsde_run *run)
 {
     vpsde_summary summary;
-    vpsde_sink sink = vpsde_job_sink(&summary, run);
-    const vpsde_elbo elbo = vpsde_setup_elbo(s, cli);
-    return vpsde_job_tell(&summary, cli, vpsde_elbo_run(&elbo, &sink), true);
+    return vpsde_job_bound(&summary, s, cli, run);
 }
 
 const vpsde_job vpsde_job_elbo = {

@@ -13,16 +13,6 @@ static vpsde_status one_table(vpsde_summary *summary, table_fn table, const vpsd
     return vpsde_job_tell(summary, cli, table(&likelihood, &sink), true);
 }
 
-static vpsde_status chain_table(vpsde_summary *summary, const vpsde_setup *s, const vpsde_cli *cli,
-                                vpsde_run *run)
-{
-    vpsde_sink sink = vpsde_job_sink(summary, run);
-    const vpsde_elbo elbo = vpsde_setup_elbo(s, cli);
-    return vpsde_job_tell(summary, cli, vpsde_elbo_run(&elbo, &sink), true);
-}
-
-static bool is_done(vpsde_status status) { return status == VPSDE_OK || status == VPSDE_EPARTIAL; }
-
 /* A line of the table of estimators: mean over the rows and its standard error, bits/dim. */
 static void print_estimator(const char *name, double n, double sum, double square, const char *what)
 {
@@ -60,16 +50,16 @@ static vpsde_status compute(const vpsde_setup *s, const vpsde_cli *cli, vpsde_ru
     vpsde_status status = VPSDE_OK;
     if (estimators & VPSDE_ESTIMATE_PF_ODE) {
         status = one_table(&flow, vpsde_likelihood_run, s, cli, run);
-        if (!is_done(status)) return status;
+        if (!vpsde_job_is_done(status)) return status;
     }
     if (s->likelihood.gradient) {
         const vpsde_status of_gradient = one_table(&gradient, vpsde_gradient_run, s, cli, run);
-        if (!is_done(of_gradient)) return of_gradient;
+        if (!vpsde_job_is_done(of_gradient)) return of_gradient;
         if (status == VPSDE_OK) status = of_gradient;
     }
     if (estimators & VPSDE_ESTIMATE_CHAIN) {
-        const vpsde_status of_chain = chain_table(&chain, s, cli, run);
-        if (!is_done(of_chain)) return of_chain;
+        const vpsde_status of_chain = vpsde_job_bound(&chain, s, cli, run);
+        if (!vpsde_job_is_done(of_chain)) return of_chain;
         if (status == VPSDE_OK) status = of_chain;
         if (flow.n > 0 && !cli->quiet) print_estimators(s, &flow, &chain);
     }

@@ -63,16 +63,8 @@ size_t vpsde_batch_tangents(const vpsde_model *model, size_t wanted)
 static bool take_block(batch *b, uint64_t *first, size_t *n)
 {
     const vpsde_batch_job *job = b->job;
-    const uint64_t last = job->first + job->count;
-    size_t number;
-    while (vpsde_queue_take(b->queue, &number)) {
-        const uint64_t begin = (job->first / job->rows + number) * job->rows;
-        const uint64_t end = begin + job->rows;
-        *first = begin > job->first ? begin : job->first;
-        *n = (size_t)((end < last ? end : last) - *first);
-        if (!vpsde_delivery_has(job->delivery, *first, *n)) return true;
-    }
-    return false;
+    return vpsde_delivery_take(job->delivery, b->queue, job->first, job->count, job->rows, first,
+                               n);
 }
 
 static vpsde_status next_block(batch *b)
@@ -388,8 +380,7 @@ static vpsde_status work(void *shared, vpsde_queue *queue)
 
 vpsde_status vpsde_batch_run(vpsde_batch_job *job, size_t n_threads, const volatile int *stop)
 {
-    const uint64_t last = job->first + job->count - 1;
-    const size_t n_blocks = (size_t)(last / job->rows - job->first / job->rows) + 1;
+    const size_t n_blocks = vpsde_delivery_blocks(job->first, job->count, job->rows);
     return vpsde_parallel(n_threads, n_blocks, work, job, stop);
 }
 

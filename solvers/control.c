@@ -56,13 +56,16 @@ void vpsde_trace_control_project(const vpsde_trace_control *control, const doubl
     }
 }
 
-double vpsde_trace_control_add(const vpsde_trace_control *control, const vpsde_coef *c,
-                               const double *square)
+void vpsde_trace_control_at(const vpsde_trace_control *control, const vpsde_coef *c, double *weight)
 {
     const double a2 = c->alpha * c->alpha, s2 = c->sigma * c->sigma;
+    for (size_t j = 0; j < control->d; j++) weight[j] = c->sigma / (a2 * control->value[j] + s2);
+}
+
+double vpsde_trace_control_add(const vpsde_trace_control *control, const double *weight,
+                               const double *square)
+{
     double sum = 0;
-    for (size_t j = 0; j < control->d; j++) {
-        sum += c->sigma / (a2 * control->value[j] + s2) * (1 - square[j]);
-    }
+    for (size_t j = 0; j < control->d; j++) sum += weight[j] * (1 - square[j]);
     return sum;
 }

@@ -23,8 +23,12 @@ void vpsde_trace_control_destroy(vpsde_trace_control *control); /* NULL is fine 
 void vpsde_trace_control_project(const vpsde_trace_control *control, const double *v,
                                  double *square);
 
-/* tr A_0 - v^T A_0 v at c. */
-double vpsde_trace_control_add(const vpsde_trace_control *control, const vpsde_coef *c,
+/* weight (d): eigenvalues of A_0 at c, the same for all probes. */
+void vpsde_trace_control_at(const vpsde_trace_control *control, const vpsde_coef *c,
+                            double *weight);
+
+/* tr A_0 - v^T A_0 v of one probe. */
+double vpsde_trace_control_add(const vpsde_trace_control *control, const double *weight,
                                const double *square);
 
 #endif

@@ -74,6 +74,20 @@ bool vpsde_delivery_has(vpsde_delivery *delivery, uint64_t first, size_t n)
     return there;
 }
 
+bool vpsde_delivery_take(vpsde_delivery *delivery, vpsde_queue *queue, size_t run_first,
+                         size_t run_count, size_t rows, uint64_t *first, size_t *n)
+{
+    const uint64_t last = (uint64_t)run_first + run_count;
+    size_t number;
+    while (vpsde_queue_take(queue, &number)) {
+        const uint64_t begin = ((uint64_t)(run_first / rows) + number) * rows, end = begin + rows;
+        *first = begin > run_first ? begin : run_first;
+        *n = (size_t)((end < last ? end : last) - *first);
+        if (!vpsde_delivery_has(delivery, *first, *n)) return true;
+    }
+    return false;
+}
+
 static vpsde_status partial(const vpsde_delivery *delivery)
 {
     const char *what = delivery->what;

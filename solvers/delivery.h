@@ -49,6 +49,16 @@ vpsde_status vpsde_delivery_write(vpsde_delivery *delivery, uint64_t first, size
                                   const void *const *data, const vpsde_ledger *ledger);
 /* Has the sink these rows from before an interruption? Then they count as done. */
 bool vpsde_delivery_has(vpsde_delivery *delivery, uint64_t first, size_t n);
+/* Blocks of `rows` that run_count rows from run_first on lie in. */
+static inline size_t vpsde_delivery_blocks(size_t run_first, size_t run_count, size_t rows)
+{
+    return (run_first + run_count - 1) / rows - run_first / rows + 1;
+}
+/* The next block of the queue with rows that are not there: its part first .. first + n - 1 of the
+ * run's rows run_first .. run_first + run_count - 1, blocks being cut at multiples of `rows`. False
+ * when there is none left. */
+bool vpsde_delivery_take(vpsde_delivery *delivery, vpsde_queue *queue, size_t run_first,
+                         size_t run_count, size_t rows, uint64_t *first, size_t *n);
 /* Calls sink->end with rates when status is OK, and returns what the run returns: status itself, or
  * EPARTIAL with "3 of 500 samples became non-finite (first: sample 17)". */
 vpsde_status vpsde_delivery_end(vpsde_delivery *delivery, vpsde_status status, size_t n_threads);

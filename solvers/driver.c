@@ -16,7 +16,7 @@ typedef struct shared {
     const vpsde_sampling *run;
     vpsde_report *report;
     const double *table;
-    size_t rows, first_block;
+    size_t rows;
 } shared;
 
 typedef struct worker {
@@ -238,14 +238,11 @@ static vpsde_status work(void *context, vpsde_queue *queue)
     const shared *all = context;
     const vpsde_sampling *run = all->run;
     worker w = {0};
-    size_t b;
+    uint64_t first;
+    size_t count;
     vpsde_status status = worker_create(&w, all);
-    while (status == VPSDE_OK && vpsde_queue_take(queue, &b)) {
-        const uint64_t begin = (uint64_t)(all->first_block + b) * all->rows;
-        const uint64_t end = begin + all->rows, run_end = run->first + run->count;
-        const uint64_t first = begin > run->first ? begin : run->first;
-        const size_t count = (size_t)((end < run_end ? end : run_end) - first);
-        if (vpsde_delivery_has(&all->report->delivery, first, count)) continue;
+    while (status == VPSDE_OK && vpsde_delivery_take(&all->report->delivery, queue, run->first,
+                                                     run->count, all->rows, &first, &count)) {
         status = run_block(&w, first, count);
     }
     vpsde_chain_destroy(w.chain);
@@ -283,9 +280,8 @@ static vpsde_status run_blocks(vpsde_report *report, const double *table)
         .report = report,
         .table = table,
         .rows = rows,
-        .first_block = run->first / rows,
     };
-    const size_t n_blocks = (run->first + run->count - 1) / rows - all.first_block + 1;
+    const size_t n_blocks = vpsde_delivery_blocks(run->first, run->count, rows);
     return vpsde_parallel(report->n_threads, n_blocks, work, &all, run->control.stop);
 }
 

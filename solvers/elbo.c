@@ -9,6 +9,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/mem.h"
 #include "core/vec.h"
@@ -30,7 +31,7 @@ typedef struct bound {
     const vpsde_elbo *run;
     vpsde_sampling sampling; /* what chains and pilots are made from */
     vpsde_elbo_step *step;   /* (T) */
-    size_t n_steps, d, rows, first_block, n_threads, pilot_nfe;
+    size_t n_steps, d, rows, n_threads, pilot_nfe;
     vpsde_delivery *delivery;
 } bound;
 
@@ -157,11 +158,9 @@ static void place(worker *w, uint64_t first, size_t count)
         w->rows->bound[VPSDE_BOUND_PRIOR][i] =
             vpsde_elbo_prior(all->step[all->n_steps - 1].at, all->d, w->x0 + i * all->d);
         w->rows->bound[VPSDE_BOUND_I_MMSE][i] = 0;
-        for (size_t c = 0; c < VPSDE_N_PER_STEP; c++) {
-            for (size_t t = 0; t < all->n_steps; t++) {
-                w->rows->per_step[c][i * all->n_steps + t] = 0;
-            }
-        }
+    }
+    for (size_t c = 0; c < VPSDE_N_PER_STEP; c++) {
+        memset(w->rows->per_step[c], 0, count * all->n_steps * sizeof(double));
     }
 }
 
@@ -198,16 +197,12 @@ static vpsde_status worker_create(worker *w, const bound *all)
 static vpsde_status work(void *context, vpsde_queue *queue)
 {
     const bound *all = context;
-    const uint64_t run_first = all->run->first, run_end = run_first + all->run->count;
     worker w = {0};
-    size_t b;
+    uint64_t first;
+    size_t count;
     vpsde_status status = worker_create(&w, all);
-    while (status == VPSDE_OK && vpsde_queue_take(queue, &b)) {
-        const uint64_t begin = (uint64_t)(all->first_block + b) * all->rows;
-        const uint64_t end = begin + all->rows;
-        const uint64_t first = begin > run_first ? begin : run_first;
-        const size_t count = (size_t)((end < run_end ? end : run_end) - first);
-        if (vpsde_delivery_has(all->delivery, first, count)) continue;
+    while (status == VPSDE_OK && vpsde_delivery_take(all->delivery, queue, all->run->first,
+                                                     all->run->count, all->rows, &first, &count)) {
         status = run_block(&w, first, count);
     }
     vpsde_chain_destroy(w.chain);
@@ -274,7 +269,6 @@ static vpsde_status set_up(bound *all)
     all->d = run->model->dim;
     all->n_steps = run->grid->n_steps;
     all->rows = vpsde_block_rows(run->model);
-    all->first_block = run->first / all->rows;
     VPSDE_TRY(vpsde_threads(&all->n_threads, run->n_threads));
     VPSDE_TRY(vpsde_alloc(&all->step, all->n_steps, sizeof(*all->step)));
     const vpsde_status status = calibrate(&eps_square, all);
@@ -288,10 +282,10 @@ static vpsde_status set_up(bound *all)
 static vpsde_status run_blocks(bound *all, vpsde_sink *sink)
 {
     const vpsde_elbo *run = all->run;
-    const size_t last_block = (run->first + run->count - 1) / all->rows;
+    const size_t n_blocks = vpsde_delivery_blocks(run->first, run->count, all->rows);
     VPSDE_TRY(vpsde_bound_begin(all->delivery, run, all->pilot_nfe, sink));
-    const vpsde_status status = vpsde_parallel(all->n_threads, last_block - all->first_block + 1,
-                                               work, all, run->control.stop);
+    const vpsde_status status =
+        vpsde_parallel(all->n_threads, n_blocks, work, all, run->control.stop);
     return vpsde_delivery_end(all->delivery, status, all->n_threads);
 }
 

@@ -24,7 +24,7 @@ enum { NOISE_S, NOISE_SUM, NOISE_COUNT, N_NOTES };
 static bool estimated(const vpsde_flow *f) { return f->run->trace == VPSDE_TRACE_HUTCHINSON; }
 
 /* lane->own: the probes, padded with zeros to whole calls; v^T v of each; two vectors; the notes;
- * with a control variate, d squares a probe. */
+ * with a control variate, d squares a probe and the d weights of an evaluation. */
 static const double *directions(const vpsde_flow *f, const vpsde_lane *lane)
 {
     return f->unit ? f->unit : lane->own;
@@ -62,7 +62,7 @@ size_t vpsde_flow_dim(const vpsde_flow *f) { return f->d + f->n_logp; }
 size_t vpsde_flow_lane_doubles(const vpsde_flow *f)
 {
     const size_t probes = estimated(f) ? f->n_calls * f->chunk * f->d + f->run->probes : 0;
-    return probes + 2 * f->d + N_NOTES + (f->control ? f->run->probes * f->d : 0);
+    return probes + 2 * f->d + N_NOTES + (f->control ? (f->run->probes + 1) * f->d : 0);
 }
 
 /* Where each probe's l begins: at the first l for one, behind their mean for several. */
@@ -101,8 +101,12 @@ static vpsde_status evaluate(const vpsde_flow *f, vpsde_lane *lane, const vpsde_
         squared += add_trace(f, lane, q * f->chunk, trace);
     }
     if (f->closed) trace[0] = lane->div;
-    for (size_t m = 0; f->control && m < f->run->probes; m++) {
-        trace[m] += vpsde_trace_control_add(f->control, c, projected(f, lane, m));
+    if (f->control) {
+        double *weight = projected(f, lane, f->run->probes);
+        vpsde_trace_control_at(f->control, c, weight);
+        for (size_t m = 0; m < f->run->probes; m++) {
+            trace[m] += vpsde_trace_control_add(f->control, weight, projected(f, lane, m));
+        }
     }
     if (!f->rounds) return VPSDE_OK;
     r->eps_eps = vec_dot(f->d, eps, eps);
