@@ -104,3 +104,21 @@ vpsde_status vpsde_config_numbers(double **out, size_t *rank, size_t *dims, size
     *out = values;
     return vpsde_config_record_value(node, VPSDE_RECORD_NUMBERS, NULL);
 }
+
+vpsde_status vpsde_config_wholes(double **out, size_t *rank, size_t *dims, size_t rank_max,
+                                 vpsde_config *c, const char *key)
+{
+    vpsde_config *node;
+    VPSDE_TRY(vpsde_config_numbers(out, rank, dims, rank_max, c, key));
+    VPSDE_TRY(vpsde_config_ask(&node, c, key));
+    if (*out) node->record = VPSDE_RECORD_WHOLES;
+    return VPSDE_OK;
+}
+
+vpsde_status vpsde_config_show(vpsde_config *c, const char *key, const char *text)
+{
+    vpsde_config *node;
+    VPSDE_TRY(vpsde_config_ask(&node, c, key));
+    if (node->kind != VPSDE_NODE_ABSENT) return VPSDE_OK;
+    return vpsde_config_record_value(node, VPSDE_RECORD_LITERAL, text);
+}

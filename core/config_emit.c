@@ -91,20 +91,20 @@ static vpsde_status print_text(FILE *f, const char *text, const vpsde_config *no
     return VPSDE_OK;
 }
 
-static vpsde_status print_numbers(FILE *f, const vpsde_config *node)
+static vpsde_status print_numbers(FILE *f, const vpsde_config *node, bool as_float)
 {
     if (node->kind == VPSDE_NODE_SCALAR) {
         double value;
         char text[VPSDE_CONFIG_NUMBER_SIZE];
         VPSDE_TRY(vpsde_config_node_real(&value, node, "a number"));
-        vpsde_config_print_real(text, value, true);
+        vpsde_config_print_real(text, value, as_float);
         fputs(text, f);
         return VPSDE_OK;
     }
     fputc('[', f);
     for (size_t i = 0; i < node->n_children; i++) {
         if (i > 0) fputs(", ", f);
-        VPSDE_TRY(print_numbers(f, node->child[i]));
+        VPSDE_TRY(print_numbers(f, node->child[i], as_float));
     }
     fputc(']', f);
     return VPSDE_OK;
@@ -211,8 +211,8 @@ static vpsde_status print_node(FILE *f, const vpsde_config *node, size_t indent,
         fputs(node->value, f);
     } else if (node->record == VPSDE_RECORD_TEXT) {
         VPSDE_TRY(print_text(f, node->value, node));
-    } else if (node->record == VPSDE_RECORD_NUMBERS) {
-        VPSDE_TRY(print_numbers(f, node));
+    } else if (node->record == VPSDE_RECORD_NUMBERS || node->record == VPSDE_RECORD_WHOLES) {
+        VPSDE_TRY(print_numbers(f, node, node->record == VPSDE_RECORD_NUMBERS));
     } else {
         VPSDE_TRY(print_unread(f, node));
     }

@@ -28,7 +28,8 @@ typedef enum vpsde_config_record {
     VPSDE_RECORD_SECTION, /* a mapping, even when the user wrote none */
     VPSDE_RECORD_LITERAL, /* `value` as it stands */
     VPSDE_RECORD_TEXT,    /* `value`, quoted when needed */
-    VPSDE_RECORD_NUMBERS  /* a flow sequence of numbers */
+    VPSDE_RECORD_NUMBERS, /* a flow sequence of numbers */
+    VPSDE_RECORD_WHOLES   /* one whose whole numbers look whole */
 } vpsde_config_record;
 
 struct vpsde_config {

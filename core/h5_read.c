@@ -280,3 +280,26 @@ vpsde_status vpsde_h5_input_read_double(const vpsde_h5_input *input, double *out
 {
     return read_as(input, H5T_NATIVE_DOUBLE, out);
 }
+
+vpsde_status vpsde_h5_input_read_rows(const vpsde_h5_input *input, size_t first, size_t n,
+                                      double *out)
+{
+    const struct vpsde_h5_handles *h = input->handles;
+    hsize_t start[VPSDE_H5_AXES_MAX] = {first}, count[VPSDE_H5_AXES_MAX] = {n};
+    if (input->rank == 0 || first > input->dims[0] || n > input->dims[0] - first) {
+        return vpsde_fail(VPSDE_EINVAL, "%s:%s: rows %zu to %zu were asked for, it has %zu",
+                          h->path, h->name, first, first + n,
+                          input->rank == 0 ? 0 : input->dims[0]);
+    }
+    for (size_t i = 1; i < input->rank; i++) count[i] = input->dims[i];
+    const hid_t file_space = H5Dget_space(h->dataset);
+    const hid_t space = H5Screate_simple((int)input->rank, count, NULL);
+    const bool good =
+        file_space >= 0 && space >= 0 &&
+        H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
+        H5Dread(h->dataset, H5T_NATIVE_DOUBLE, space, file_space, H5P_DEFAULT, out) >= 0;
+    const vpsde_status status = good ? VPSDE_OK : failed(h, "reading");
+    if (space >= 0) H5Sclose(space);
+    if (file_space >= 0) H5Sclose(file_space);
+    return status;
+}

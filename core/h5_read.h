@@ -28,5 +28,8 @@ void vpsde_h5_input_close(vpsde_h5_input *input);
 /* All `count` values, row-major, as they are (native byte order) or as double. EDATA. */
 vpsde_status vpsde_h5_input_read(const vpsde_h5_input *input, void *out);
 vpsde_status vpsde_h5_input_read_double(const vpsde_h5_input *input, double *out);
+/* The same of n entries along the first axis, from `first` on; they have to be there. */
+vpsde_status vpsde_h5_input_read_rows(const vpsde_h5_input *input, size_t first, size_t n,
+                                      double *out);
 
 #endif

@@ -36,9 +36,10 @@ typedef struct failure {
     char message[MESSAGE_SIZE];
 } failure;
 
-static void run_worker(vpsde_worker_fn worker, void *shared, vpsde_queue *queue, failure *first)
+static void run_worker(vpsde_worker_fn worker, void *shared, vpsde_queue *queue, int spare,
+                       failure *first)
 {
-    omp_set_num_threads(1); /* this worker's library calls stay on this thread */
+    omp_set_num_threads(spare); /* of this worker's teams and library calls */
     const vpsde_status status = worker(shared, queue);
     if (status == VPSDE_OK) return;
     atomic_store(&queue->closed, true);
@@ -54,16 +55,39 @@ vpsde_status vpsde_parallel(size_t n_threads, size_t n_blocks, vpsde_worker_fn w
 {
     vpsde_queue queue = {.n_blocks = n_blocks, .stop = stop};
     failure first = {.status = VPSDE_OK};
-    const int outer = omp_get_max_threads();
-    if (n_threads > n_blocks) n_threads = n_blocks;
+    const int outer = omp_get_max_threads(), levels = omp_get_max_active_levels();
     if (n_threads < 1) n_threads = 1;
-#pragma omp parallel num_threads((int)n_threads)
-    run_worker(worker, shared, &queue, &first);
+    size_t n_workers = n_threads < n_blocks ? n_threads : n_blocks;
+    if (n_workers < 1) n_workers = 1;
+    const int spare = (int)(n_threads / n_workers), nested = omp_get_active_level() + 2;
+    if (n_workers > 1 && spare > 1 && levels < nested) omp_set_max_active_levels(nested);
+#pragma omp parallel num_threads((int)n_workers)
+    run_worker(worker, shared, &queue, spare, &first);
+    omp_set_max_active_levels(levels);
     omp_set_num_threads(outer);
     if (first.status != VPSDE_OK) return vpsde_fail(first.status, "%s", first.message);
     if (stop && *stop) return vpsde_fail(VPSDE_ESTOPPED, "stopped on request");
     return VPSDE_OK;
 }
+
+void vpsde_team(size_t n, void (*body)(void *context, size_t i), void *context)
+{
+    const int most = omp_get_max_threads();
+    const int n_threads = n < (size_t)most ? (int)n : most;
+    if (n_threads <= 1) {
+        for (size_t i = 0; i < n; i++) body(context, i);
+        return;
+    }
+#pragma omp parallel num_threads(n_threads)
+    {
+        omp_set_num_threads(1);
+#pragma omp for schedule(dynamic, 1)
+        for (size_t i = 0; i < n; i++) body(context, i);
+    }
+    omp_set_num_threads(most);
+}
+
+size_t vpsde_team_threads(void) { return (size_t)omp_get_max_threads(); }
 
 int vpsde_serial_begin(void)
 {
@@ -75,6 +99,18 @@ int vpsde_serial_begin(void)
 void vpsde_serial_end(int saved)
 {
     if (saved != 1) omp_set_num_threads(saved);
+}
+
+size_t vpsde_limit_begin(size_t n_threads)
+{
+    const size_t saved = vpsde_team_threads();
+    if (n_threads < saved) omp_set_num_threads((int)n_threads);
+    return saved;
+}
+
+void vpsde_limit_end(size_t saved)
+{
+    if (saved != vpsde_team_threads()) omp_set_num_threads((int)saved);
 }
 
 struct vpsde_lock {

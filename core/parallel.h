@@ -1,7 +1,9 @@
 /* The parallel loop: workers that pull block numbers from a queue.
  *
- * A block is one thread's work from start to end. Inside a worker every library call runs on one
- * thread, so results do not depend on the number of workers. The only OpenMP user. */
+ * A block is one worker's work from start to end. Where there are fewer blocks than threads, each
+ * worker's teams and library calls share out the spare threads; whatever would change its bits with
+ * their number stands between vpsde_serial_begin and vpsde_serial_end, so results do not depend on
+ * the number of workers or threads. The only OpenMP user. */
 #ifndef VPSDE_CORE_PARALLEL_H
 #define VPSDE_CORE_PARALLEL_H
 
@@ -27,15 +29,28 @@ typedef vpsde_status (*vpsde_worker_fn)(void *shared, vpsde_queue *queue);
  * 1024. */
 vpsde_status vpsde_threads(size_t *n_threads, size_t asked);
 
-/* Runs `worker` on min(n_threads, n_blocks) threads, each with one-thread library calls inside, and
- * returns the first failure (its message becomes the caller's), ESTOPPED when *stop was seen. */
+/* Runs `worker` on w = min(n_threads, n_blocks) threads, each with teams and library calls of up to
+ * floor(n_threads / w) threads inside, and returns the first failure (its message becomes the
+ * caller's), ESTOPPED when *stop was seen. */
 vpsde_status vpsde_parallel(size_t n_threads, size_t n_blocks, vpsde_worker_fn worker, void *shared,
                             const volatile int *stop);
 
-/* From _begin to _end, library calls of the calling thread stay on it, inside and outside of
- * vpsde_parallel; `saved` is what _begin returned. */
+/* body(context, i) for all i < n, on up to as many threads as library calls of the calling thread
+ * may use; a plain loop when that or n is 1. Inside a team of several, library calls stay on their
+ * thread. The order is free: bodies write to places of their own. */
+void vpsde_team(size_t n, void (*body)(void *context, size_t i), void *context);
+/* The number of threads that team and library calls of the calling thread may use now. */
+size_t vpsde_team_threads(void);
+
+/* From _begin to _end, library calls and teams of the calling thread stay on it, inside and outside
+ * of vpsde_parallel; `saved` is what _begin returned. */
 int vpsde_serial_begin(void);
 void vpsde_serial_end(int saved);
+
+/* From _begin to _end, library calls and teams of the calling thread use at most so many threads;
+ * `saved` is what _begin returned. */
+size_t vpsde_limit_begin(size_t n_threads);
+void vpsde_limit_end(size_t saved);
 
 /* A lock for sinks and progress. */
 typedef struct vpsde_lock vpsde_lock;

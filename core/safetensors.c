@@ -3,7 +3,6 @@
  * every one checked before memory is taken for what the header claims. */
 #include "core/safetensors.h"
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/file.h"
+#include "core/json.h"
 #include "core/mem.h"
 #include "core/sha256.h"
 
@@ -25,8 +25,8 @@ enum {
 struct vpsde_safetensors {
     char *path;
     char sha256[65];
-    json_t *header; /* owns every name, dtype and metadata text */
-    json_t *metadata;
+    vpsde_json_in *header; /* owns every name, dtype and metadata text */
+    vpsde_json_in *metadata;
     size_t count;
     vpsde_tensor *tensors;        /* in the header's order */
     const vpsde_tensor **by_name; /* sorted */
@@ -95,58 +95,50 @@ static vpsde_status check_bounds(const unsigned char *text, size_t length, const
     return VPSDE_OK;
 }
 
-static vpsde_status parse_header(json_t **out, const unsigned char *text, size_t length,
+static vpsde_status parse_header(vpsde_json_in **out, const unsigned char *text, size_t length,
                                  const char *path)
 {
-    json_error_t error;
+    vpsde_json_in_error error;
     if (text[0] != '{') {
         return vpsde_fail(VPSDE_EDATA,
                           "%s: header must start with '{', found byte 0x%02x, at byte 8", path,
                           text[0]);
     }
     VPSDE_TRY(check_bounds(text, length, path));
-    *out = json_loadb((const char *)text, length, JSON_REJECT_DUPLICATES, &error);
-    if (!*out) {
-        return vpsde_fail(VPSDE_EDATA, "%s: header is not valid JSON: %s, at byte %zu", path,
-                          error.text, PREFIX + (size_t)(error.position > 0 ? error.position : 0));
-    }
-    return VPSDE_OK;
+    if (vpsde_json_in_parse(out, &error, (const char *)text, length)) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EDATA, "%s: header is not valid JSON: %s, at byte %zu", path,
+                      error.text, PREFIX + error.position);
 }
 
 static vpsde_status read_metadata(vpsde_safetensors *file)
 {
     const char *key;
-    json_t *value;
-    file->metadata = json_object_get(file->header, "__metadata__");
+    vpsde_json_in *value;
+    void *at = NULL;
+    file->metadata = vpsde_json_in_get(file->header, "__metadata__");
     if (!file->metadata) return VPSDE_OK;
-    if (!json_is_object(file->metadata)) {
+    if (vpsde_json_in_kind_of(file->metadata) != VPSDE_JSON_IN_MAP) {
         return vpsde_fail(VPSDE_EDATA, "%s: __metadata__ must be a map of strings", file->path);
     }
-    json_object_foreach(file->metadata, key, value)
-    {
-        if (json_is_string(value)) continue;
+    while (vpsde_json_in_next(&at, &key, &value, file->metadata)) {
+        if (vpsde_json_in_text(value)) continue;
         return vpsde_fail(VPSDE_EDATA, "%s: __metadata__ key %.200s must be a string", file->path,
                           key);
     }
     return VPSDE_OK;
 }
 
-static bool read_size(size_t *out, const json_t *value)
-{
-    if (!json_is_integer(value) || json_integer_value(value) < 0) return false;
-    *out = (size_t)json_integer_value(value);
-    return true;
-}
-
 /* Fills shape and count; the sentence of what is wrong, or NULL. */
-static const char *read_shape(vpsde_tensor *tensor, const json_t *shape)
+static const char *read_shape(vpsde_tensor *tensor, const vpsde_json_in *shape)
 {
-    if (!json_is_array(shape)) return "shape must be a list of whole numbers";
-    if (json_array_size(shape) > VPSDE_TENSOR_RANK_MAX) return "shape has more than 8 dimensions";
-    tensor->rank = json_array_size(shape);
+    if (vpsde_json_in_kind_of(shape) != VPSDE_JSON_IN_LIST)
+        return "shape must be a list of whole numbers";
+    if (vpsde_json_in_size(shape) > VPSDE_TENSOR_RANK_MAX)
+        return "shape has more than 8 dimensions";
+    tensor->rank = vpsde_json_in_size(shape);
     tensor->count = 1;
     for (size_t i = 0; i < tensor->rank; i++) {
-        if (!read_size(&tensor->dims[i], json_array_get(shape, i))) {
+        if (!vpsde_json_in_size_of(&tensor->dims[i], vpsde_json_in_at(shape, i))) {
             return "shape must hold whole numbers >= 0";
         }
         if (__builtin_mul_overflow(tensor->count, tensor->dims[i], &tensor->count)) {
@@ -157,25 +149,25 @@ static const char *read_shape(vpsde_tensor *tensor, const json_t *shape)
 }
 
 /* One entry of the header; the sentence of what is wrong, or NULL. */
-static const char *read_entry(vpsde_tensor *tensor, span *where, const json_t *entry,
+static const char *read_entry(vpsde_tensor *tensor, span *where, const vpsde_json_in *entry,
                               size_t data_size)
 {
-    const json_t *dtype = json_object_get(entry, "dtype");
-    const json_t *offsets = json_object_get(entry, "data_offsets");
+    const vpsde_json_in *dtype = vpsde_json_in_get(entry, "dtype");
+    const vpsde_json_in *offsets = vpsde_json_in_get(entry, "data_offsets");
     size_t bytes;
-    if (!json_is_object(entry)) return "its entry must be a JSON object";
-    if (!json_is_string(dtype)) return "dtype is missing";
-    tensor->dtype = json_string_value(dtype);
+    if (vpsde_json_in_kind_of(entry) != VPSDE_JSON_IN_MAP) return "its entry must be a JSON object";
+    if (!vpsde_json_in_text(dtype)) return "dtype is missing";
+    tensor->dtype = vpsde_json_in_text(dtype);
     const size_t size = dtype_size(tensor->dtype);
     if (size == 0) return "dtype is unknown; F64, F32, F16, BF16, I8 to I64, U8 to U64 are known";
-    const char *wrong = read_shape(tensor, json_object_get(entry, "shape"));
+    const char *wrong = read_shape(tensor, vpsde_json_in_get(entry, "shape"));
     if (wrong) return wrong;
-    if (!json_is_array(offsets) || json_array_size(offsets) != 2 ||
-        !read_size(&where->begin, json_array_get(offsets, 0)) ||
-        !read_size(&where->end, json_array_get(offsets, 1))) {
+    if (vpsde_json_in_kind_of(offsets) != VPSDE_JSON_IN_LIST || vpsde_json_in_size(offsets) != 2 ||
+        !vpsde_json_in_size_of(&where->begin, vpsde_json_in_at(offsets, 0)) ||
+        !vpsde_json_in_size_of(&where->end, vpsde_json_in_at(offsets, 1))) {
         return "data_offsets must be two whole numbers >= 0";
     }
-    if (json_object_size(entry) != 3) return "only dtype, shape and data_offsets are allowed";
+    if (vpsde_json_in_size(entry) != 3) return "only dtype, shape and data_offsets are allowed";
     if (where->begin > where->end) return "data_offsets end before they begin";
     if (where->end > data_size) return "data_offsets lie outside the file";
     if (__builtin_mul_overflow(tensor->count, size, &bytes)) {
@@ -227,10 +219,10 @@ static vpsde_status read_entries(vpsde_safetensors *file, span *spans, const uns
                                  size_t length, size_t data_size)
 {
     const char *name;
-    json_t *entry;
+    vpsde_json_in *entry;
+    void *at = NULL;
     size_t i = 0;
-    json_object_foreach(file->header, name, entry)
-    {
+    while (vpsde_json_in_next(&at, &name, &entry, file->header)) {
         if (entry == file->metadata) continue;
         vpsde_tensor *tensor = &file->tensors[i];
         const char *wrong = read_entry(tensor, &spans[i], entry, data_size);
@@ -250,7 +242,7 @@ static vpsde_status read_header(vpsde_safetensors *file, const unsigned char *te
 {
     VPSDE_TRY(parse_header(&file->header, text, length, file->path));
     VPSDE_TRY(read_metadata(file));
-    file->count = json_object_size(file->header) - (file->metadata ? 1 : 0);
+    file->count = vpsde_json_in_size(file->header) - (file->metadata ? 1 : 0);
     if (file->count > TENSORS_MAX) {
         return vpsde_fail(VPSDE_EDATA, "%s: %zu tensors, at most %d are read, at byte %d",
                           file->path, file->count, TENSORS_MAX, PREFIX);
@@ -342,7 +334,7 @@ vpsde_status vpsde_safetensors_open(vpsde_safetensors **out, const char *path)
 void vpsde_safetensors_close(vpsde_safetensors *file)
 {
     if (!file) return;
-    json_decref(file->header);
+    vpsde_json_in_free(file->header);
     free(file->tensors);
     free(file->by_name);
     free(file->bytes);
@@ -368,7 +360,7 @@ const vpsde_tensor *vpsde_safetensors_find(const vpsde_safetensors *file, const 
 
 const char *vpsde_safetensors_metadata(const vpsde_safetensors *file, const char *key)
 {
-    return json_string_value(json_object_get(file->metadata, key));
+    return vpsde_json_in_text(vpsde_json_in_get(file->metadata, key));
 }
 
 const char *vpsde_safetensors_path(const vpsde_safetensors *file) { return file->path; }

@@ -60,7 +60,7 @@ static vpsde_status read_shape(size_t *n_axes, size_t shape[3], struct vpsde_con
     double *side = NULL;
     size_t rank, dims[1] = {0};
     *n_axes = 0;
-    VPSDE_TRY(vpsde_config_numbers(&side, &rank, dims, 1, section, "shape"));
+    VPSDE_TRY(vpsde_config_wholes(&side, &rank, dims, 1, section, "shape"));
     if (!side) return VPSDE_OK;
     while (rank == 1 && dims[0] == 3 && *n_axes < 3) {
         const double s = side[*n_axes];

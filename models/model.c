@@ -5,6 +5,7 @@
 
 #include "core/mem.h"
 #include "core/safetensors.h"
+#include "models/diffusers.h"
 #include "models/prediction.h"
 
 enum { BLOCK_ROWS = 64 };
@@ -76,6 +77,7 @@ vpsde_status vpsde_model_open(vpsde_model **out, const char *path)
 {
     vpsde_safetensors *file;
     *out = NULL;
+    if (vpsde_is_folder(path)) return vpsde_diffusers_open(out, path);
     VPSDE_TRY(vpsde_safetensors_open(&file, path));
     const vpsde_status status = load(out, file, path);
     vpsde_safetensors_close(file);
@@ -88,6 +90,29 @@ void vpsde_model_destroy(vpsde_model *model)
     if (model->type->destroy) model->type->destroy(model->impl);
     free(model->process_betas);
     free(model);
+}
+
+const char *vpsde_compute_name(vpsde_compute compute)
+{
+    static const char *const names[] = {"float32", "bf16"};
+    const size_t i = compute;
+    return i < sizeof(names) / sizeof(names[0]) ? names[i] : "?";
+}
+
+vpsde_status vpsde_model_set_compute(vpsde_model *model, vpsde_compute compute)
+{
+    if (compute == model->compute) return VPSDE_OK;
+    if (compute != VPSDE_COMPUTE_FLOAT32 && compute != VPSDE_COMPUTE_BF16) {
+        return vpsde_fail(VPSDE_EINVAL, "compute: expected float32 or bf16, got number %d",
+                          (int)compute);
+    }
+    if (!model->type->set_compute) {
+        return vpsde_fail(VPSDE_EINVAL, "model %s has no compute: %s", model->type->name,
+                          vpsde_compute_name(compute));
+    }
+    VPSDE_TRY(model->type->set_compute(model, compute));
+    model->compute = compute;
+    return VPSDE_OK;
 }
 
 vpsde_status vpsde_model_workspace_create(void **ws, const vpsde_model *model, size_t rows,

@@ -9,6 +9,7 @@
 
 #include "core/mem.h"
 #include "core/parallel.h"
+#include "models/train_row.h"
 #include "models/train_update.h"
 
 enum { SLICE = 8192, BATCH_MAX = 1 << 20, ROUNDS = 4 };
@@ -16,7 +17,7 @@ enum { SLICE = 8192, BATCH_MAX = 1 << 20, ROUNDS = 4 };
 /* One worker's own memory. */
 typedef struct bench {
     void *ws;
-    double *z; /* (block_rows, d) */
+    double *scratch; /* (block_rows + 1, d) */
 } bench;
 
 typedef struct trainer {
@@ -25,14 +26,13 @@ typedef struct trainer {
     vpsde_model *model;
     vpsde_train_state *state;
     size_t d, n_threads, n_blocks, n_lanes, n_slices;
-    size_t n_nodes; /* of a DDPM table up to t_max; 0: continuous */
+    vpsde_train_rows rows;
     atomic_size_t next_bench;
-    bench *bench;    /* (n_threads) */
-    float *x, *eps;  /* (batch, d) */
-    double *label;   /* (batch) */
-    float *gradient; /* (n_lanes, n) */
-    double *sum;     /* (n_blocks) squared errors */
-    double *square;  /* (n_slices) of the gradient */
+    bench *bench;          /* (n_threads) */
+    vpsde_train_slab slab; /* the minibatch */
+    float *gradient;       /* (n_lanes, n) */
+    double *sum;           /* (n_blocks) squared errors */
+    double *square;        /* (n_slices) of the gradient */
     vpsde_adam adam;
 } trainer;
 
@@ -81,53 +81,25 @@ size_t vpsde_train_index(uint64_t seed, uint64_t position, size_t count)
     return (size_t)value;
 }
 
-/* The largest i with i/N <= t_max, by the division that makes the nodes. */
-static size_t nodes_of(const vpsde_process *process)
-{
-    const size_t n = vpsde_process_n_ddpm(process);
-    const double t_max = vpsde_process_t_max(process);
-    size_t i = (size_t)((double)n * t_max);
-    if (i < n && (double)(i + 1) / (double)n <= t_max) i++;
-    return i < n ? i : n;
-}
-
-/* Time of one row: t_min < t <= t_max, or i / N. */
-static vpsde_coef draw_time(const trainer *r, uint64_t position)
-{
-    const vpsde_process *const process = r->t->process;
-    double u;
-    vpsde_uniforms(&u, r->t->seed, VPSDE_NOISE_TRAIN_TIME, position, 1, 0, 1);
-    if (r->n_nodes > 0) {
-        const size_t i = 1 + (size_t)(u * (double)r->n_nodes), last = r->n_nodes;
-        const double n = (double)vpsde_process_n_ddpm(process);
-        return vpsde_process_at(process, (double)(i < last ? i : last) / n);
-    }
-    const double t_min = vpsde_process_get_spec(process)->t_min;
-    const double t_max = vpsde_process_t_max(process);
-    return vpsde_process_at(process, t_max - u * (t_max - t_min));
-}
-
 static vpsde_status run_block(trainer *r, bench *own, size_t block, float *gradient)
 {
     const vpsde_training *const t = r->t;
+    const vpsde_train_slab *const all = &r->slab;
     const size_t d = r->d, first = block * r->ops->block_rows;
     const size_t n = t->batch - first < r->ops->block_rows ? t->batch - first : r->ops->block_rows;
-    const uint64_t position = r->state->step * t->batch + first;
-    vpsde_normals(own->z, t->seed, VPSDE_NOISE_TRAIN_EPS, position, n, 0, d);
-    for (size_t i = 0; i < n; i++) {
-        const vpsde_coef c = draw_time(r, position + i);
-        const float *const x0 = t->x0 + vpsde_train_index(t->seed, position + i, t->count) * d;
-        r->label[first + i] = c.label;
-        for (size_t j = 0; j < d; j++) {
-            const double z = own->z[i * d + j];
-            r->x[(first + i) * d + j] = (float)(c.alpha * (double)x0[j] + c.sigma * z);
-            r->eps[(first + i) * d + j] = (float)z;
-        }
-    }
+    const vpsde_train_slab rows = {.x = all->x + first * d,
+                                   .target = all->target + first * d,
+                                   .label = all->label + first,
+                                   .weight = all->weight ? all->weight + first : NULL,
+                                   .classes = all->classes ? all->classes + first : NULL};
+    VPSDE_TRY(
+        vpsde_train_rows_fill(&r->rows, r->state->step * t->batch + first, n, own->scratch, &rows));
     const vpsde_train_block b = {.n = n,
-                                 .label = r->label + first,
-                                 .x = r->x + first * d,
-                                 .target = r->eps + first * d,
+                                 .label = rows.label,
+                                 .x = rows.x,
+                                 .target = rows.target,
+                                 .weight = rows.weight,
+                                 .classes = rows.classes,
                                  .scale = 1 / ((double)t->batch * (double)d)};
     return r->ops->gradient(r->model, own->ws, &b, &r->sum[block], gradient, NULL);
 }
@@ -190,6 +162,12 @@ static vpsde_adam adam_of(const vpsde_training *t, uint64_t step, double norm)
                         .keep = (float)(1 - (warm < t->ema ? warm : t->ema))};
 }
 
+static vpsde_status changed(vpsde_model *model)
+{
+    const vpsde_trainer_ops *const ops = model->type->trainer;
+    return ops->changed ? ops->changed(model) : VPSDE_OK;
+}
+
 static vpsde_status run_step(trainer *r)
 {
     const vpsde_training *const t = r->t;
@@ -214,6 +192,7 @@ static vpsde_status run_step(trainer *r)
     r->adam = adam_of(t, step, report.gradient_norm);
     VPSDE_TRY(vpsde_parallel(r->n_threads, r->n_slices, adam_worker, r, NULL));
     r->state->step = step;
+    VPSDE_TRY(changed(r->model));
     if (t->report) t->report(t->context, &report);
     return VPSDE_OK;
 }
@@ -228,7 +207,6 @@ static vpsde_status check(const vpsde_training *t, const vpsde_model *model,
         return vpsde_fail(VPSDE_EINVAL, "training state holds %zu floats, the model %zu", state->n,
                           model->type->trainer->n_floats(model));
     }
-    if (t->count == 0) return vpsde_fail(VPSDE_EINVAL, "no data to train on");
     if (t->batch < 1 || t->batch > BATCH_MAX) {
         return vpsde_fail(VPSDE_EINVAL, "batch: must be in [1, %d], got %zu", (int)BATCH_MAX,
                           t->batch);
@@ -243,17 +221,13 @@ static vpsde_status check(const vpsde_training *t, const vpsde_model *model,
     if (!(t->clip >= 0)) {
         return vpsde_fail(VPSDE_EINVAL, "clip: must be at least 0, got %g", t->clip);
     }
-    if (vpsde_process_n_ddpm(t->process) > 0 && nodes_of(t->process) == 0) {
-        return vpsde_fail(VPSDE_EINVAL, "t_max: must reach the first of %zu nodes, got %g",
-                          vpsde_process_n_ddpm(t->process), vpsde_process_t_max(t->process));
-    }
     return VPSDE_OK;
 }
 
-/* The model remembers the process it was trained for. */
-static vpsde_status adopt_process(vpsde_model *model, const vpsde_process *process)
+/* The model remembers what it was trained for. */
+static vpsde_status adopt(vpsde_model *model, const vpsde_training *t)
 {
-    const vpsde_process_spec *const spec = vpsde_process_get_spec(process);
+    const vpsde_process_spec *const spec = vpsde_process_get_spec(t->process);
     double *betas = NULL;
     if (spec->n_betas > 0) {
         VPSDE_TRY(vpsde_alloc(&betas, spec->n_betas, sizeof(*betas)));
@@ -263,6 +237,8 @@ static vpsde_status adopt_process(vpsde_model *model, const vpsde_process *proce
     free(model->process_betas);
     model->process_betas = betas;
     model->process.betas = betas;
+    model->prediction = t->prediction;
+    model->says_prediction = true;
     return VPSDE_OK;
 }
 
@@ -272,16 +248,19 @@ static vpsde_status trainer_alloc(trainer *r)
     size_t values, gradients;
     VPSDE_TRY(vpsde_size_mul(&values, rows, r->d, "batch"));
     VPSDE_TRY(vpsde_size_mul(&gradients, r->n_lanes, n, "batch"));
-    VPSDE_TRY(vpsde_alloc(&r->x, values, sizeof(*r->x)));
-    VPSDE_TRY(vpsde_alloc(&r->eps, values, sizeof(*r->eps)));
-    VPSDE_TRY(vpsde_alloc(&r->label, rows, sizeof(*r->label)));
+    VPSDE_TRY(vpsde_alloc(&r->slab.x, values, sizeof(float)));
+    VPSDE_TRY(vpsde_alloc(&r->slab.target, values, sizeof(float)));
+    VPSDE_TRY(vpsde_alloc(&r->slab.label, rows, sizeof(double)));
+    if (r->rows.needs_weight) VPSDE_TRY(vpsde_alloc(&r->slab.weight, rows, sizeof(float)));
+    if (r->t->classes) VPSDE_TRY(vpsde_alloc(&r->slab.classes, rows, sizeof(int32_t)));
     VPSDE_TRY(vpsde_alloc(&r->gradient, gradients, sizeof(*r->gradient)));
     VPSDE_TRY(vpsde_alloc(&r->sum, r->n_blocks, sizeof(*r->sum)));
     VPSDE_TRY(vpsde_alloc(&r->square, r->n_slices, sizeof(*r->square)));
     VPSDE_TRY(vpsde_alloc(&r->bench, r->n_threads, sizeof(*r->bench)));
     for (size_t b = 0; b < r->n_threads; b++) {
         VPSDE_TRY(r->ops->workspace_create(&r->bench[b].ws, r->model));
-        VPSDE_TRY(vpsde_alloc(&r->bench[b].z, r->ops->block_rows * r->d, sizeof(double)));
+        VPSDE_TRY(
+            vpsde_alloc(&r->bench[b].scratch, (r->ops->block_rows + 1) * r->d, sizeof(double)));
     }
     return VPSDE_OK;
 }
@@ -290,12 +269,14 @@ static void trainer_free(trainer *r)
 {
     for (size_t b = 0; r->bench && b < r->n_threads; b++) {
         r->ops->workspace_destroy(r->bench[b].ws);
-        free(r->bench[b].z);
+        free(r->bench[b].scratch);
     }
     free(r->bench);
-    free(r->x);
-    free(r->eps);
-    free(r->label);
+    free(r->slab.x);
+    free(r->slab.target);
+    free(r->slab.label);
+    free(r->slab.weight);
+    free(r->slab.classes);
     free(r->gradient);
     free(r->sum);
     free(r->square);
@@ -329,15 +310,17 @@ vpsde_status vpsde_train(const vpsde_training *training, vpsde_model *model,
                  .n_blocks = (training->batch + ops->block_rows - 1) / ops->block_rows,
                  .n_slices = (state->n + SLICE - 1) / SLICE};
     r.n_lanes = r.n_blocks < VPSDE_TRAIN_LANES ? r.n_blocks : VPSDE_TRAIN_LANES;
-    r.n_nodes = vpsde_process_n_ddpm(training->process) > 0 ? nodes_of(training->process) : 0;
+    VPSDE_TRY(vpsde_train_rows_init(&r.rows, training, model));
     VPSDE_TRY(vpsde_threads(&r.n_threads, training->n_threads));
-    VPSDE_TRY(adopt_process(model, training->process));
+    VPSDE_TRY(adopt(model, training));
     float *const weights = ops->parameters(model);
     memcpy(weights, state->weights, state->n * sizeof(*weights));
-    vpsde_status status = trainer_alloc(&r);
+    vpsde_status status = changed(model);
+    if (status == VPSDE_OK) status = trainer_alloc(&r);
     if (status == VPSDE_OK) status = run_steps(&r);
     trainer_free(&r);
     memcpy(state->weights, weights, state->n * sizeof(*weights));
     memcpy(weights, state->average, state->n * sizeof(*weights));
-    return status;
+    const vpsde_status averaged = changed(model);
+    return status == VPSDE_OK ? averaged : status;
 }

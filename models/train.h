@@ -1,19 +1,43 @@
-/* Training of eps-networks: the simple loss of Ho et al. 2020 (arXiv:2006.11239, eq. (14))
+/* Training of networks that predict the noise eps, the data x_0 or v = alpha eps - sigma x_0:
  *
- *   L = E |eps - eps_theta(alpha_t x_0 + sigma_t eps, t)|^2 / d
+ *   L = E w(t) |out_theta(alpha_t x_0 + sigma_t eps, t, class) - target|^2 / d
  *
- * t uniform on (t_min, t_max] for continuous schedules, t = i/N with i uniform on the nodes
- * 1..floor(N t_max) of DDPM tables. Adam (Kingma & Ba 2015), linear warm-up, gradient clipping by global norm, exponential
- * moving average of the weights.
+ * whose eps-form with w = 1 is the simple loss of Ho et al. 2020 (arXiv:2006.11239, eq. (14)). Times
+ * are uniform on (t_min, t_max] for continuous schedules, t = i/N with i uniform on the nodes
+ * 1..floor(N t_max) of DDPM tables. An error of the output is worth to an error of eps
+ *
+ *   |eps error|^2 = c |output error|^2:   eps: c = 1,   x_0: c = SNR = alpha^2/sigma^2,   v: c = alpha^2
+ *
+ * and the weightings are, with that c,
+ *
+ *   simple      w = 1
+ *   min-snr     w = c min(1, 5/SNR), that is min(SNR, 5) on errors of x_0: Hang et al. 2023
+ *               (arXiv:2303.09556, section 3.4, gamma = 5)
+ *   likelihood  Song et al. 2021 (arXiv:2101.09258, theorem 1): lambda = g^2 = beta on errors of the
+ *               score, that is beta/sigma^2 on those of eps, which spans many decades. So t is drawn
+ *               from the density prop. to g^2/sigma^2 (their section 5.1) and w = c: the loss stays a
+ *               mean of |eps error|^2 / d. As beta/sigma^2 dt = -2 d log(alpha/sigma), such times
+ *               are uniform in lambda; of a DDPM table the node nearest to such a time is taken. In
+ *               the x_0-form w = SNR grows without bound towards t_min: prefer eps or v.
+ *
+ * The loss reported is the mean of w |output error|^2 / d over the minibatch: a mean squared error of
+ * eps for eps/simple and for every form with likelihood weighting (over other times), and that of x_0
+ * or v itself for the simple ones.
+ *
+ * Adam (Kingma & Ba 2015), linear warm-up, gradient clipping by global norm, exponential moving
+ * average of the weights. With classes, a row's class is dropped with a given probability, which
+ * trains the unconditional network of classifier-free guidance too (Ho & Salimans 2022,
+ * arXiv:2207.12598).
  *
  * Bits do not depend on the number of threads: a minibatch is cut into blocks of fixed rows; lane g
  * of at most VPSDE_TRAIN_LANES adds up the gradients of blocks g, g + lanes, ... in that order on
  * one thread, and the lanes are summed in a fixed tree. Gradients take min(lanes, blocks) times the
- * parameters. All randomness is
- * addressed by (seed, step, row), so a run resumed from a saved state continues with the same
- * bits. */
+ * parameters. All randomness is addressed by (seed, step, row), so a run resumed from a saved state
+ * continues with the same bits. */
 #ifndef VPSDE_MODELS_TRAIN_H
 #define VPSDE_MODELS_TRAIN_H
+
+#include <stdbool.h>
 
 #include <vpsde/model.h>
 #include <vpsde/sink.h>
@@ -40,6 +64,8 @@ typedef struct vpsde_trainer_ops {
     size_t (*n_floats)(const vpsde_model *model);
     float *(*parameters)(const vpsde_model *model); /* its own, (n_floats) */
     void (*init)(vpsde_model *model, uint64_t seed);
+    /* After parameters were written, by one thread, while nobody evaluates. NULL: nothing to do. */
+    vpsde_status (*changed)(vpsde_model *model);
     vpsde_status (*workspace_create)(void **ws, const vpsde_model *model);
     void (*workspace_destroy)(void *ws);
     /* sum = weighted sum of squared errors of the block; gradient (n_floats) += scale d sum; dx
@@ -72,9 +98,19 @@ vpsde_status vpsde_train_state_load(vpsde_train_state **out, const vpsde_model *
 
 typedef enum vpsde_decay { VPSDE_DECAY_NONE, VPSDE_DECAY_COSINE } vpsde_decay;
 
+typedef enum vpsde_weighting {
+    VPSDE_WEIGHTING_SIMPLE,
+    VPSDE_WEIGHTING_LIKELIHOOD,
+    VPSDE_WEIGHTING_MIN_SNR
+} vpsde_weighting;
+
+/* w(t) above: what squared errors of the output count. */
+double vpsde_train_weight(vpsde_prediction prediction, vpsde_weighting weighting,
+                          const vpsde_coef *c);
+
 typedef struct vpsde_train_report {
     uint64_t step;        /* 1 for the first */
-    double loss;          /* of this minibatch, a squared error a dimension */
+    double loss;          /* of this minibatch, a dimension; see above */
     double gradient_norm; /* before clipping */
     double learning_rate;
 } vpsde_train_report;
@@ -82,8 +118,15 @@ typedef struct vpsde_train_report {
 /* Zero-initialise by vpsde_training_init, then set; pointers are borrowed. */
 typedef struct vpsde_training {
     const vpsde_process *process;
-    const float *x0; /* (count, d) data, already scaled */
-    size_t count;
+    const float *x0; /* (count, d) data, already scaled; or NULL: rows first, first + 1, ... */
+    vpsde_row_source
+        source; /* of this are read on demand, by several threads, and rounded to float */
+    size_t first, count;
+    const int32_t *classes; /* (count) of the rows, -1 for none; NULL: unconditional */
+    double class_dropout;   /* probability that a row's class becomes -1 */
+    bool flip;              /* mirror each image left-right with probability 1/2: rank 3 alone */
+    vpsde_prediction prediction; /* what the model will return; VPSDE_PREDICT_SCORE is refused */
+    vpsde_weighting weighting;
     uint64_t seed;
     uint64_t steps; /* of the whole training: where cosine decay ends */
     uint64_t last;  /* stop after this step; 0: steps */
@@ -99,12 +142,12 @@ typedef struct vpsde_training {
     vpsde_control control;                                           /* progress in steps */
 } vpsde_training;
 
-/* batch 256, 2000 steps, learning rate 1e-3, warm-up 100, constant, clip 1, ema 0.999. */
+/* batch 256, 2000 steps, learning rate 1e-3, warm-up 100, constant, clip 1, ema 0.999, eps, simple. */
 void vpsde_training_init(vpsde_training *training);
 
 /* Runs steps state->step + 1 .. last. Whatever it returns, the state stands after its last complete
- * step and the model holds the averaged weights and the process trained for.
- * EINVAL; ENUMERIC naming the step whose loss is not finite; ESTOPPED; ENOMEM. */
+ * step and the model holds the averaged weights, the process and the prediction trained for.
+ * EINVAL; what the source of the data fails with; ENUMERIC naming the step whose loss is not finite; ESTOPPED; ENOMEM. */
 vpsde_status vpsde_train(const vpsde_training *training, vpsde_model *model,
                          vpsde_train_state *state);
 

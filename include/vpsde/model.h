@@ -27,6 +27,10 @@ typedef enum vpsde_prediction {
     VPSDE_PREDICT_SCORE /* eps = -sigma score */
 } vpsde_prediction;
 
+/** The numbers a network computes with. bf16: its weights and what passes from layer to layer are rounded
+ *  to bfloat16, sums stay float32; a faithful emulation, no faster. */
+typedef enum vpsde_compute { VPSDE_COMPUTE_FLOAT32, VPSDE_COMPUTE_BF16 } vpsde_compute;
+
 /** One evaluation. Layouts are row-major. */
 typedef struct vpsde_eval {
     size_t n;               /* rows; at most the workspace's */
@@ -94,6 +98,8 @@ typedef struct vpsde_model_type {
     vpsde_status (*draw_of)(const vpsde_model *model, const vpsde_coef *c, uint64_t seed,
                             vpsde_purpose purpose, uint64_t first, size_t n, const int32_t *classes,
                             double *x);
+    /** Between evaluations, from one thread. NULL: there is no choice. */
+    vpsde_status (*set_compute)(vpsde_model *model, vpsde_compute compute);
     const struct vpsde_trainer_ops *trainer; /* models/train.h; NULL unless trainable */
 } vpsde_model_type;
 
@@ -108,9 +114,11 @@ struct vpsde_model {
     char sha256[65];             /* of the weights, "" for closed forms */
     vpsde_prediction prediction; /* what type->eval returns */
     bool says_prediction;        /* by its checkpoint; else taken to be eps */
-    vpsde_process_spec process;  /* the process it was trained for; schedule NULL: any, which also
+    vpsde_compute
+        compute; /* by vpsde_model_set_compute; closed forms are double whatever it says */
+    vpsde_process_spec process; /* the process it was trained for; schedule NULL: any, which also
                                    lifts the bound of vpsde_model_t_min */
-    double *process_betas;       /* owned storage behind process.betas, or NULL */
+    double *process_betas;      /* owned storage behind process.betas, or NULL */
     void *impl;
 };
 
@@ -147,9 +155,14 @@ VPSDE_API vpsde_status vpsde_model_from_score_and_range(vpsde_model **out, size_
                                                         vpsde_score_fn score, vpsde_score_fn range,
                                                         void *context);
 
-/** Opens a checkpoint (.safetensors). EDATA naming what does not fit. */
+/** Opens a checkpoint (.safetensors) or a folder of diffusers' UNet2DModel. EDATA naming what does not fit. */
 VPSDE_API vpsde_status vpsde_model_open(vpsde_model **out, const char *path);
 VPSDE_API void vpsde_model_destroy(vpsde_model *model);
+
+/** Makes a network compute in these numbers, while nobody evaluates it. EINVAL for a model that has no
+ *  choice, naming it; a network set to bf16 is not trained. ENOMEM. */
+VPSDE_API vpsde_status vpsde_model_set_compute(vpsde_model *model, vpsde_compute compute);
+VPSDE_API const char *vpsde_compute_name(vpsde_compute compute); /* "float32", "bf16" */
 
 /** "eps", "x0", "v", "score" and back; -1 for an unknown word. */
 VPSDE_API const char *vpsde_prediction_name(vpsde_prediction prediction);

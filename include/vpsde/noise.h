@@ -27,7 +27,7 @@ typedef enum vpsde_purpose {
     VPSDE_NOISE_PROBE,      /* Hutchinson probes */
     VPSDE_NOISE_DEQUANTISE, /* dequantisation */
     VPSDE_NOISE_FORWARD,    /* forward perturbation of data */
-    VPSDE_NOISE_TRAIN_TIME, /* training: times */
+    VPSDE_NOISE_TRAIN_TIME, /* training: times, dropped classes, flips */
     VPSDE_NOISE_TRAIN_EPS,  /* training: noise */
     VPSDE_NOISE_SHUFFLE,    /* training: order of the data */
     VPSDE_NOISE_INIT,       /* initial weights */
@@ -35,7 +35,10 @@ typedef enum vpsde_purpose {
     VPSDE_NOISE_TEST,       /* free for callers */
     VPSDE_NOISE_ACCEPT,     /* Metropolis tests of correctors */
     VPSDE_NOISE_KNOWN,      /* known components, and the way back up, of inpainting */
-    VPSDE_NOISE_LOG_PROBE   /* Hutchinson probes of the log */
+    VPSDE_NOISE_LOG_PROBE,  /* Hutchinson probes of the log */
+    VPSDE_NOISE_BOOTSTRAP,  /* resamples of a comparison */
+    VPSDE_NOISE_EXACT,      /* exact draws that a comparison measures against */
+    VPSDE_NOISE_DIRECTION   /* directions of projections */
 } vpsde_purpose;
 
 /** z[i * d + j] = standard normal of sample first + i at `node`, component j, i < n, j < d. */

@@ -8,16 +8,24 @@ size_t vpsde_linear_columns(size_t n)
     return (n + VPSDE_COLUMN_STEP - 1) / VPSDE_COLUMN_STEP * VPSDE_COLUMN_STEP;
 }
 
+vpsde_status vpsde_product(size_t rows, size_t columns, size_t inner, float alpha, vpsde_matrix a,
+                           vpsde_matrix b, float beta, float *c, size_t stride)
+{
+    const dnnl_status_t status =
+        dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', (dnnl_dim_t)rows,
+                   (dnnl_dim_t)columns, (dnnl_dim_t)inner, alpha, a.at, (dnnl_dim_t)a.stride, b.at,
+                   (dnnl_dim_t)b.stride, beta, c, (dnnl_dim_t)stride);
+    if (status == dnnl_success) return VPSDE_OK;
+    return vpsde_fail(status == dnnl_out_of_memory ? VPSDE_ENOMEM : VPSDE_EINTERNAL,
+                      "oneDNN failed with status %d on a %zu x %zu x %zu product", (int)status,
+                      rows, columns, inner);
+}
+
 static vpsde_status product(char ta, char tb, size_t m, size_t n, size_t k, const float *a,
                             size_t lda, const float *b, size_t ldb, float beta, float *c)
 {
-    const dnnl_status_t status =
-        dnnl_sgemm(ta, tb, (dnnl_dim_t)m, (dnnl_dim_t)n, (dnnl_dim_t)k, 1.0F, a, (dnnl_dim_t)lda, b,
-                   (dnnl_dim_t)ldb, beta, c, (dnnl_dim_t)n);
-    if (status == dnnl_success) return VPSDE_OK;
-    return vpsde_fail(status == dnnl_out_of_memory ? VPSDE_ENOMEM : VPSDE_EINTERNAL,
-                      "oneDNN failed with status %d on a %zu x %zu x %zu product", (int)status, m,
-                      n, k);
+    return vpsde_product(m, n, k, 1.0F, (vpsde_matrix){a, lda, ta == 'T'},
+                         (vpsde_matrix){b, ldb, tb == 'T'}, beta, c, n);
 }
 
 vpsde_status vpsde_linear(size_t out, size_t in, size_t columns, const float *w, const float *x,

@@ -12,6 +12,7 @@
 #ifndef VPSDE_MODELS_LAYERS_LINEAR_H
 #define VPSDE_MODELS_LAYERS_LINEAR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <vpsde/status.h>
@@ -30,6 +31,18 @@ vpsde_status vpsde_linear_input_gradient(size_t out, size_t in, size_t columns, 
 /* dw (out, in) += dy x^T */
 vpsde_status vpsde_linear_weight_gradient(size_t out, size_t in, size_t columns, const float *dy,
                                           const float *x, float *dw);
+
+/* A row-major matrix with `stride` floats from row to row, or the transpose of what lies there. */
+typedef struct vpsde_matrix {
+    const float *at;
+    size_t stride;
+    bool transposed;
+} vpsde_matrix;
+
+/* c (rows, columns; stride) = alpha a (rows, inner) b (inner, columns) + beta c. The same bits for
+ * the same extents and strides. */
+vpsde_status vpsde_product(size_t rows, size_t columns, size_t inner, float alpha, vpsde_matrix a,
+                           vpsde_matrix b, float beta, float *c, size_t stride);
 
 /* "2.6.3", and the instruction set that its products may use here (ONEDNN_MAX_CPU_ISA lowers
  * it): "avx2". */

@@ -1,35 +1,12 @@
-/* exp by 2^n p(r), n = round(x / log 2), |r| <= log(2)/2, p of degree 7 (Cephes expf; Moshier 1989),
- * summed in pairs; over |u| <= 80 silu's relative error is below 2e-7, its slope's absolute error
- * below 2.5e-7. sin(2 pi r), |r| <= 1/4, by its Taylor series to r^13 (error 7e-10) after removing
- * whole turns in double. */
+/* Over |u| <= 80 silu's relative error is below 2e-7, its slope's absolute error below 2.5e-7.
+ * sin(2 pi r), |r| <= 1/4, by its Taylor series to r^13 (error 7e-10) after removing whole turns in
+ * double. */
 #include "models/layers/pointwise.h"
 
-#include <stdint.h>
-#include <string.h>
-
 #include "core/vec.h"
+#include "models/layers/exp.h"
 
 #define INLINE static inline __attribute__((always_inline))
-
-/* exp(x) for |x| <= 87 */
-INLINE float exp_bounded(float x)
-{
-    const float round = 12582912.0F; /* 1.5 2^23: adding it leaves the nearest integer */
-    const float shifted = x * 1.44269504F + round;
-    const float n = shifted - round;
-    const float r = (x - n * 0.693359375F) - n * -2.12194440e-4F;
-    const float r2 = r * r;
-    const float high = 1.9875691500e-4F * r + 1.3981999507e-3F;
-    const float middle = 8.3334519073e-3F * r + 4.1665795894e-2F;
-    const float low = 1.6666665459e-1F * r + 5.0000001201e-1F;
-    const float p = ((high * r2 + middle) * r2 + low) * r2 + r + 1.0F;
-    int32_t bits;
-    memcpy(&bits, &shifted, sizeof(bits));
-    bits = (int32_t)((uint32_t)(bits - 0x4B400000 + 127) << 23);
-    float power;
-    memcpy(&power, &bits, sizeof(power));
-    return p * power;
-}
 
 enum { STRIP = 128 };
 
@@ -41,7 +18,7 @@ INLINE void exp_minus(size_t count, float v[STRIP], const float *u)
         const float low = u[e] < -87.0F ? -87.0F : u[e];
         v[e] = low > 87.0F ? 87.0F : low;
     }
-    for (size_t e = 0; e < count; e++) v[e] = exp_bounded(-v[e]);
+    for (size_t e = 0; e < count; e++) v[e] = vpsde_exp_bounded(-v[e]);
 }
 
 VPSDE_VECTOR void vpsde_silu(size_t count, float *y, const float *u)

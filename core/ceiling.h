@@ -1,0 +1,23 @@
+/* What this machine can do at most: the figures that shares of the ceiling are shares of. Each takes a
+ * fraction of a second and is the best of several rounds; other load on the machine lowers them. */
+#ifndef VPSDE_CORE_CEILING_H
+#define VPSDE_CORE_CEILING_H
+
+#include <stddef.h>
+
+#include <vpsde/status.h>
+
+/* float32 operations a second (2 a fused multiply-add) of n_threads threads at once, out of registers. */
+vpsde_status vpsde_ceiling_flops(double *flops, size_t n_threads);
+
+/* Bytes a second of a = b + s c over arrays larger than the caches, all three counted (McCalpin's
+ * STREAM triad; write-allocate traffic is not counted). ENOMEM. */
+vpsde_status vpsde_ceiling_memory(double *bytes, size_t n_threads);
+
+/* Standard normals a second from vpsde_normals. */
+vpsde_status vpsde_ceiling_normals(double *normals, size_t n_threads);
+
+/* The name of the instruction set that the first figure used: "avx2". */
+const char *vpsde_ceiling_isa(void);
+
+#endif

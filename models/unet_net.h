@@ -1,0 +1,40 @@
+/* The network behind models/unet.c, shared by its files. */
+#ifndef VPSDE_MODELS_UNET_NET_H
+#define VPSDE_MODELS_UNET_NET_H
+
+#include "core/config.h"
+#include "core/safetensors.h"
+#include "models/train.h"
+#include "models/unet.h"
+
+enum {
+    UNET_ROWS = 8, /* images of one pass */
+    UNET_LAYERS_MAX = 16,
+    UNET_CHANNELS_MAX = 8192,
+    UNET_SIDE_MAX = 4096,
+    UNET_CLASSES_MAX = 1 << 20
+};
+
+typedef struct unet {
+    vpsde_unet_spec spec;
+    vpsde_graph *graph;
+} unet;
+
+/* Labels and classes of the images of one pass, as the graph wants them. */
+typedef struct unet_times {
+    double label[UNET_ROWS];
+    int32_t classes[UNET_ROWS];
+} unet_times;
+
+/* The rows of the class table for n <= UNET_ROWS images: -1 is the null class. EINVAL for classes that
+ * the network has not. `classes` may be NULL. */
+vpsde_status unet_classes(unet_times *times, const unet *net, const int32_t *classes, size_t n);
+vpsde_graph_times unet_graph_times(const unet_times *times, const unet *net, bool shared);
+
+void unet_init(vpsde_model *model, uint64_t seed);                               /* unet_train.c */
+vpsde_status unet_configure(vpsde_model **out, struct vpsde_config *section);    /* unet_config.c */
+vpsde_status unet_load(vpsde_model **out, const struct vpsde_safetensors *file); /* unet_io.c */
+vpsde_status unet_save(const vpsde_model *model, const char *path);
+extern const vpsde_trainer_ops unet_trainer;
+
+#endif
