@@ -1,14 +1,14 @@
 #include "analysis/metrics.h"
 
-static vpsde_status eval(double *out, const vpsde_metric_input *in)
+static vpsde_status measure(vpsde_statistic *out, const vpsde_metric_input *in)
 {
-    *out = vpsde_quantile(in->distance, in->n, 0.99);
-    return VPSDE_OK;
+    return vpsde_measure_quantile(out, in, 0.99);
 }
 
 const vpsde_metric vpsde_metric_p99 = {
     .name = "p99",
     .units = "1",
     .description = "99 % quantile of the distance |x - reference| of a sample",
-    .eval = eval,
+    .needs = VPSDE_METRIC_PAIRED,
+    .measure = measure,
 };

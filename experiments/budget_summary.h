@@ -4,16 +4,13 @@
 
 #include <vpsde/sink.h>
 
-enum { VPSDE_BUDGET_TERMS = 7, VPSDE_BUDGET_BINS = 24 * 64 };
+#include "analysis/budget.h"
 
 typedef struct vpsde_budget_summary {
     int term[VPSDE_BUDGET_TERMS], total; /* columns; total -1: the table has no budget */
-    size_t n, n_unknown;                 /* rows with a budget, and without */
-    size_t n_known[VPSDE_BUDGET_TERMS];
-    double sum[VPSDE_BUDGET_TERMS], sum_size[VPSDE_BUDGET_TERMS], sum_2[VPSDE_BUDGET_TERMS];
-    double dim, logp_atol, probes; /* probes 0: exact trace */
+    double dim, logp_atol, probes;       /* probes 0: exact trace */
     char label[128];
-    size_t bin[VPSDE_BUDGET_BINS]; /* of log10 total, 64 a decade from 1e-16 */
+    vpsde_budget_sums sums;
 } vpsde_budget_summary;
 
 /* Looks for the columns; rows of a run without `budget` are not counted. */

@@ -8,7 +8,7 @@
 
 #include "core/mem.h"
 
-enum { KEY_SET = 0x100, KEY_THREADS, KEY_FORCE, KEY_RESUME, KEY_RESOLVED, KEY_MARKDOWN };
+enum { KEY_SET = 0x100, KEY_THREADS, KEY_FORCE, KEY_RESUME, KEY_RESOLVED, KEY_MARKDOWN, KEY_PLOTS };
 
 typedef struct parse {
     const vpsde_verb *verb;
@@ -29,6 +29,7 @@ static const struct {
     {VPSDE_CLI_RESOLVED,
      {"resolved", KEY_RESOLVED, NULL, 0, "print the configuration with every default", 0}},
     {VPSDE_CLI_MARKDOWN, {"markdown", KEY_MARKDOWN, NULL, 0, "print the tables of a page", 0}},
+    {VPSDE_CLI_PLOTS, {"plots", KEY_PLOTS, "DIR", 0, "plots as SVG and PNG, with scripts", 0}},
     {0, {"quiet", 'q', NULL, 0, "no progress and no summary", 0}},
 };
 enum { N_OPTIONS = sizeof(all_options) / sizeof(all_options[0]) };
@@ -50,6 +51,10 @@ static error_t parse_input(const parse *p, char *text, struct argp_state *state)
 {
     vpsde_cli *cli = p->cli;
     const bool many = p->verb->options & VPSDE_CLI_INPUTS;
+    if (!p->verb->input) {
+        argp_failure(state, 2, 0, "no input expected, got '%s'", text);
+        return EINVAL;
+    }
     if (cli->input && !many) {
         argp_failure(state, 2, 0, "one %s expected, got '%s' too", p->verb->input, text);
         return EINVAL;
@@ -61,9 +66,11 @@ static error_t parse_input(const parse *p, char *text, struct argp_state *state)
 
 static error_t parse_end(const parse *p, struct argp_state *state)
 {
-    const bool input_missing = !p->cli->input && !(p->verb->options & VPSDE_CLI_INPUTS);
+    const bool input_missing =
+        p->verb->input && !p->cli->input && !(p->verb->options & VPSDE_CLI_INPUTS);
     if (input_missing) argp_failure(state, 2, 0, "%s is missing; see --help", p->verb->input);
-    if (!input_missing && (p->verb->options & VPSDE_CLI_OUTPUT) && !p->cli->output) {
+    if (!input_missing && (p->verb->options & VPSDE_CLI_OUTPUT) && !p->cli->output &&
+        !p->cli->plots) {
         argp_failure(state, 2, 0, "-o FILE is missing: say where the result goes");
     }
     return 0;
@@ -97,6 +104,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_MARKDOWN:
         cli->markdown = true;
+        return 0;
+    case KEY_PLOTS:
+        cli->plots = text;
         return 0;
     case ARGP_KEY_ARG:
         return parse_input(p, text, state);

@@ -11,7 +11,7 @@
 /* What the user typed after the verb. */
 typedef struct vpsde_cli {
     const char *program; /* "vpsde sample" */
-    const char *input, *output;
+    const char *input, *output, *plots;
     char **inputs; /* of verbs that take any number: all of them; input is the first or NULL */
     size_t n_inputs;
     char **overrides; /* key.path=value */
@@ -31,12 +31,13 @@ enum {
     VPSDE_CLI_WORKS = 1u << 6,    /* long work: shows progress, stops tidily on a signal */
     VPSDE_CLI_INPUTS = 1u << 7,   /* takes any number of inputs, none too */
     VPSDE_CLI_RECORD = 1u << 8,   /* takes -o, and can do without */
-    VPSDE_CLI_MARKDOWN = 1u << 9  /* takes --markdown */
+    VPSDE_CLI_MARKDOWN = 1u << 9, /* takes --markdown */
+    VPSDE_CLI_PLOTS = 1u << 10    /* takes --plots, which stands for -o too */
 };
 
 typedef struct vpsde_verb {
     const char *name;
-    const char *input;   /* what the input is called: "CONFIG" */
+    const char *input;   /* what the input is called: "CONFIG"; NULL: the verb takes none */
     const char *summary; /* one line */
     const char *doc;     /* paragraphs under the options of --help */
     unsigned options;    /* VPSDE_CLI_* */
@@ -51,6 +52,7 @@ int vpsde_verb_main(const vpsde_verb *verb, int argc, char **argv);
 
 /* experiments/progress.c: the progress line and the stop flag. */
 void vpsde_progress_init(vpsde_control *control, const char *what, bool quiet);
+void vpsde_progress_line(const char *text); /* shows a line of one's own: on a terminal alone */
 void vpsde_progress_done(void);
 int vpsde_stop_signal(void); /* the signal that asked to stop, or 0 */
 

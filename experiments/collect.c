@@ -20,6 +20,7 @@ static vpsde_status begin(void *self, const vpsde_table *table)
     s->first = table->first;
     VPSDE_TRY(find(&s->final, table, "final", VPSDE_F64, s->dim));
     VPSDE_TRY(find(&s->nfe, table, "nfe", VPSDE_I32, 1));
+    VPSDE_TRY(find(&s->jvp, table, "jvp", VPSDE_I32, 1));
     VPSDE_TRY(find(&s->rejected, table, "rejected", VPSDE_I32, 1));
     return find(&s->status, table, "status", VPSDE_U8, 1);
 }
@@ -27,11 +28,12 @@ static vpsde_status begin(void *self, const vpsde_table *table)
 static vpsde_status write(void *self, size_t first, size_t n, const void *const *data)
 {
     vpsde_collect *s = self;
-    const int32_t *nfe = data[s->nfe], *rejected = data[s->rejected];
+    const int32_t *nfe = data[s->nfe], *jvp = data[s->jvp], *rejected = data[s->rejected];
     const uint8_t *status = data[s->status];
     memcpy(s->x + (first - s->first) * s->dim, data[s->final], n * s->dim * sizeof(*s->x));
     for (size_t i = 0; i < n; i++) {
         s->sum_nfe += nfe[i];
+        s->sum_jvp += jvp[i];
         s->sum_rejected += rejected[i];
         s->n_failed += status[i] != 0;
     }

@@ -8,8 +8,8 @@ typedef struct vpsde_collect {
     vpsde_sink sink; /* pass &collect.sink; the struct must not move */
     double *x;       /* (count, dim) the caller's: final states, NaN where a sample failed */
     size_t first, dim;
-    size_t final, nfe, rejected, status; /* their columns */
-    double sum_nfe, sum_rejected;        /* exact: sums of whole numbers */
+    size_t final, nfe, jvp, rejected, status; /* their columns */
+    double sum_nfe, sum_jvp, sum_rejected;    /* exact: sums of whole numbers */
     size_t n_failed;
 } vpsde_collect;
 

@@ -6,17 +6,58 @@
 #include "experiments/setup.h"
 
 typedef struct vpsde_compare_row {
-    int32_t solver, seed, grid;
-    int64_t steps; /* -1: chooses its own */
+    int32_t solver, seed, grid; /* seed -1: all of them */
+    int64_t steps;              /* -1: chooses its own */
     double budget, rtol, atol;
-    double nfe, rejected; /* means over the samples */
+    double nfe, jvp, rejected; /* means over the samples */
     int64_t failed;
-    double metric[VPSDE_METRICS_MAX]; /* in the order of vpsde_metric_at */
-    double wall_s;                    /* NaN for a case from before an interruption */
+    /* in the order of vpsde_metric_at, with the bounds of their 95 % intervals; NaN: not measured */
+    double metric[VPSDE_METRICS_MAX], low[VPSDE_METRICS_MAX], high[VPSDE_METRICS_MAX];
+    double bandwidth;         /* of the kernel of mmd */
+    double wall_s, nfe_per_s; /* NaN for a case from before an interruption */
 } vpsde_compare_row;
 
-/* Number of cases. */
+/* Who is best within a number of evaluations, by the leading metric, and is it so? */
+typedef struct vpsde_verdict {
+    double budget;
+    int32_t best, next; /* entries; -1: nobody */
+    size_t best_level, next_level;
+    double best_value, next_value;
+    /* how much farther from the ideal the next one is, with its 95 % interval, of paired differences */
+    double difference, low, high;
+    uint8_t is_real; /* the interval excludes 0 */
+} vpsde_verdict;
+
+/* The order that an entry shows in a metric: minus the slope of log error against log evaluations. */
+typedef struct vpsde_slope {
+    int32_t solver, metric;
+    double order, nfe_first, nfe_last; /* NaN below three levels in the window */
+    int64_t points;
+} vpsde_slope;
+
+enum { VPSDE_BUDGETS_MAX = 12 };
+
+/* Everything that follows from the cases. */
+typedef struct vpsde_compare_summary {
+    vpsde_compare_row *pooled; /* (levels) means over the seeds */
+    vpsde_compare_row *floor;  /* (seeds + 1) an exact sample; the last of all seeds */
+    vpsde_verdict verdict[VPSDE_BUDGETS_MAX];
+    size_t n_verdicts;
+    vpsde_slope *slope; /* (n_slopes) */
+    size_t n_slopes;
+} vpsde_compare_summary;
+
+/* Number of cases; case = level x seeds + seed. */
 size_t vpsde_compare_cases(const vpsde_setup *s);
+
+bool vpsde_compare_wants(const vpsde_setup *s, size_t metric);
+
+/* The metric that solvers are ranked by: the first of median, energy, sliced-wasserstein that was asked for
+ * and that every entry has, else the first that was asked for. */
+size_t vpsde_compare_leading(const vpsde_setup *s);
+
+/* How far a value of a metric is from the ideal; `floor`: an exact sample's. */
+double vpsde_compare_error(size_t metric, double value, double floor);
 
 /* The table /compare, announced to `sink`, and its rows. */
 vpsde_status vpsde_compare_begin(vpsde_sink *sink, const vpsde_setup *s);
@@ -24,11 +65,28 @@ vpsde_status vpsde_compare_write(vpsde_sink *sink, const vpsde_setup *s, size_t 
                                  const vpsde_compare_row *row);
 /* Rows from before an interruption into rows (cases). */
 vpsde_status vpsde_compare_load(vpsde_compare_row *rows, const vpsde_setup *s, vpsde_run *run);
+
+/* The tables of the summary: /compare/pooled, floor, verdict, order. */
+vpsde_status vpsde_compare_write_summary(vpsde_sink *sink, const vpsde_setup *s,
+                                         const vpsde_compare_summary *summary);
 /* The times of all cases, under /provenance/compare. */
 vpsde_status vpsde_compare_times(vpsde_sink *sink, const vpsde_setup *s,
                                  const vpsde_compare_row *rows);
 
-/* Every level, then the errors against the evaluations; means over the seeds. */
-void vpsde_compare_print(const vpsde_setup *s, const vpsde_compare_row *rows);
+/* compare_summary.c: everything but the differences of the verdicts, which need samples. `floor` holds
+ * the seeds' rows. */
+vpsde_status vpsde_compare_summarise(vpsde_compare_summary *summary, const vpsde_setup *s,
+                                     const vpsde_compare_row *rows);
+void vpsde_compare_summary_free(vpsde_compare_summary *summary);
+
+/* Below this, tolerances of an integration cost evaluations and give no digits where the network
+ * computes in float32: docs/comparing.md. */
+#define VPSDE_FLOAT32_TOLERANCE 1e-6
+
+/* A line on stderr where the reference is asked for more than float32 has. */
+void vpsde_compare_warn(const vpsde_setup *s);
+
+/* Every level, then the errors against the evaluations. */
+void vpsde_compare_print(const vpsde_setup *s, const vpsde_compare_summary *summary);
 
 #endif

@@ -1,6 +1,7 @@
 /* What a comparison runs: the entries of `compare` at their steps and tolerances, and the reference. */
 #include <math.h>
 
+#include "analysis/metrics.h"
 #include "core/mem.h"
 #include "experiments/setup.h"
 
@@ -67,6 +68,23 @@ static vpsde_status misplaced(vpsde_status status, const vpsde_sampler_entry *e)
                                               "compare %s", e->label ? e->label : "reference");
 }
 
+/* The data, where samples are measured against them: as many rows as there are samples. */
+static vpsde_status build_law(vpsde_setup *s)
+{
+    unsigned needs = 0;
+    for (size_t m = 0; vpsde_metric_at(m); m++) {
+        if (s->compare.metrics >> m & 1u) needs |= vpsde_metric_at(m)->needs;
+    }
+    const bool is_law = s->compare.against == VPSDE_AGAINST_DATA;
+    if (!is_law && !(needs & VPSDE_METRIC_DATA)) return VPSDE_OK;
+    VPSDE_TRY(vpsde_setup_build_data(s));
+    if (!is_law || s->data.count >= s->sampler.count) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EDATA,
+                      "%s: %zu rows from data.first on, compare.reference data needs one for each "
+                      "of %zu samples",
+                      s->data.path, s->data.count, s->sampler.count);
+}
+
 vpsde_status vpsde_setup_build_compare(vpsde_setup *s)
 {
     vpsde_compare_setup *c = &s->compare;
@@ -74,9 +92,12 @@ vpsde_status vpsde_setup_build_compare(vpsde_setup *s)
     size_t n = 0;
     VPSDE_TRY(vpsde_setup_build_classes(s));
     VPSDE_TRY(vpsde_setup_build_init(s));
-    VPSDE_TRY(misplaced(vpsde_solver_is_adaptive(r->solver) ? place_ends(&r->grid, s, r)
-                                                            : place(&r->grid, s, r, r->steps),
-                        r));
+    VPSDE_TRY(build_law(s));
+    if (c->against == VPSDE_AGAINST_SOLVER) {
+        VPSDE_TRY(misplaced(vpsde_solver_is_adaptive(r->solver) ? place_ends(&r->grid, s, r)
+                                                                : place(&r->grid, s, r, r->steps),
+                            r));
+    }
     for (size_t i = 0; i < c->n_entries; i++) n += c->ladders[i].n;
     VPSDE_TRY(vpsde_alloc(&c->levels, n, sizeof(*c->levels)));
     for (size_t i = 0; i < c->n_entries; i++) {

@@ -4,85 +4,77 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/digits.h"
 #include "experiments/compare.h"
 
-enum { BUDGETS_MAX = 12 };
-static const double default_budgets[] = {5, 10, 20, 50, 100, 200};
-
-/* Means over the seeds of one level. */
-static vpsde_compare_row mean_row(const vpsde_setup *s, const vpsde_compare_row *rows, size_t level)
+static void print_metrics(const vpsde_setup *s, const vpsde_compare_row *row)
 {
-    const size_t n = s->compare.n_seeds;
-    vpsde_compare_row mean = rows[level * n];
-    for (size_t i = 1; i < n; i++) {
-        const vpsde_compare_row *row = &rows[level * n + i];
-        mean.nfe += row->nfe;
-        mean.failed += row->failed;
-        for (size_t m = 0; m < VPSDE_METRICS_MAX; m++) mean.metric[m] += row->metric[m];
+    for (size_t m = 0; vpsde_metric_at(m); m++) {
+        if (!vpsde_compare_wants(s, m)) continue;
+        const int width = (int)strlen(vpsde_metric_at(m)->name);
+        if (isnan(row->metric[m]))
+            printf(" %*s", width > 10 ? width : 10, "-");
+        else
+            printf(" %*" VPSDE_DIGITS_METRIC, width > 10 ? width : 10, row->metric[m]);
     }
-    mean.nfe /= (double)n;
-    for (size_t m = 0; m < VPSDE_METRICS_MAX; m++) mean.metric[m] /= (double)n;
-    return mean;
 }
 
-static bool wanted(const vpsde_setup *s, size_t metric)
+/* The floor's paired metrics are not measured. */
+static void print_floor(const vpsde_setup *s, const vpsde_compare_row *floor)
 {
-    return (s->compare.metrics & 1u << metric) != 0;
+    bool any = false;
+    vpsde_compare_row row = *floor;
+    for (size_t m = 0; vpsde_metric_at(m); m++) {
+        if (!vpsde_compare_wants(s, m)) continue;
+        if (vpsde_metric_at(m)->needs & VPSDE_METRIC_PAIRED) row.metric[m] = (double)NAN;
+        any |= !isnan(row.metric[m]);
+    }
+    if (!any) return;
+    printf("%-24s %9s %9s", "(an exact sample)", "", "");
+    print_metrics(s, &row);
+    putchar('\n');
 }
 
-static void print_levels(const vpsde_setup *s, const vpsde_compare_row *rows)
+static void print_levels(const vpsde_setup *s, const vpsde_compare_summary *y)
 {
     printf("%-24s %9s %9s", "solver", "steps|tol", "nfe");
     for (size_t m = 0; vpsde_metric_at(m); m++) {
-        if (wanted(s, m)) printf(" %10s", vpsde_metric_at(m)->name);
+        if (vpsde_compare_wants(s, m)) printf(" %10s", vpsde_metric_at(m)->name);
     }
     puts("    failed");
     for (size_t l = 0; l < s->compare.n_levels; l++) {
-        const vpsde_compare_row row = mean_row(s, rows, l);
-        printf("%-24s ", s->compare.entries[row.solver].label);
-        if (row.steps < 0)
-            printf("%9.1e %9.1f", row.rtol, row.nfe);
+        const vpsde_compare_row *row = &y->pooled[l];
+        printf("%-24s ", s->compare.entries[row->solver].label);
+        if (row->steps < 0)
+            printf("%9" VPSDE_DIGITS_TOLERANCE " %9" VPSDE_DIGITS_NFE, row->rtol, row->nfe);
         else
-            printf("%9lld %9.1f", (long long)row.steps, row.nfe);
-        for (size_t m = 0; vpsde_metric_at(m); m++) {
-            if (wanted(s, m)) printf(" %10.3e", row.metric[m]);
-        }
-        printf(" %9lld\n", (long long)row.failed);
+            printf("%9lld %9" VPSDE_DIGITS_NFE, (long long)row->steps, row->nfe);
+        print_metrics(s, row);
+        printf(" %9lld\n", (long long)row->failed);
     }
+    print_floor(s, &y->floor[s->compare.n_seeds]);
 }
 
-/* The metric that the second table shows: the median, or the first there is. */
-static size_t leading_metric(const vpsde_setup *s)
-{
-    size_t first = VPSDE_METRICS_MAX;
-    for (size_t m = 0; vpsde_metric_at(m); m++) {
-        if (!wanted(s, m)) continue;
-        if (strcmp(vpsde_metric_at(m)->name, "median") == 0) return m;
-        if (first == VPSDE_METRICS_MAX) first = m;
-    }
-    return first;
-}
-
-/* One line of the second table: an entry's errors at most at these evaluations. */
+/* One line of the second table: an entry's values at most at these evaluations. */
 typedef struct line {
     const char *label;
-    double error[BUDGETS_MAX]; /* NaN: nothing within the budget */
+    int32_t entry;
+    double value[VPSDE_BUDGETS_MAX], error[VPSDE_BUDGETS_MAX]; /* NaN: nothing within the budget */
     size_t n;
 } line;
 
-/* An entry's error with the most evaluations that stay within `budget`. */
-static double error_within(const vpsde_setup *s, const vpsde_compare_row *rows, size_t entry,
+/* An entry's value with the most evaluations that stay within `budget`. */
+static double value_within(const vpsde_setup *s, const vpsde_compare_summary *y, size_t entry,
                            double budget, size_t metric)
 {
-    double error = (double)NAN, most = 0;
+    double value = (double)NAN, most = 0;
     for (size_t l = 0; l < s->compare.n_levels; l++) {
-        if (s->compare.levels[l].entry != entry) continue;
-        const vpsde_compare_row row = mean_row(s, rows, l);
-        if (row.nfe > budget || row.nfe < most) continue;
-        most = row.nfe;
-        error = row.metric[metric];
+        const vpsde_compare_row *row = &y->pooled[l];
+        if (s->compare.levels[l].entry != entry || row->nfe > budget || row->nfe < most) continue;
+        most = row->nfe;
+        value = row->metric[metric];
     }
-    return error;
+    return value;
 }
 
 /* By the error at the largest budget, smallest first, NaN last. */
@@ -94,72 +86,82 @@ static int by_error(const void *a, const void *b)
     return (p > q) - (p < q);
 }
 
-static void print_line(const line *l)
+/* The best at a budget has a star. */
+static void print_line(const line *l, const vpsde_compare_summary *y)
 {
     printf("%-24s", l->label);
     for (size_t b = 0; b < l->n; b++) {
-        if (isnan(l->error[b]))
-            printf(" %9s", "-");
+        const char mark = y->verdict[b].best == l->entry ? '*' : ' ';
+        if (isnan(l->value[b]))
+            printf(" %8s%c", "-", mark);
         else
-            printf(" %9.1e", l->error[b]);
+            printf(" %8" VPSDE_DIGITS_VERDICT "%c", l->value[b], mark);
     }
     putchar('\n');
 }
 
-static void print_best(const line *lines, size_t n, const double *budgets)
+static void print_verdict(const vpsde_setup *s, const vpsde_verdict *v)
 {
-    for (size_t b = 0; b < lines[0].n; b++) {
-        const line *best = NULL;
-        for (size_t i = 0; i < n; i++) {
-            const double error = lines[i].error[b];
-            if (isnan(error) || (best && error >= best->error[b])) continue;
-            best = &lines[i];
+    const vpsde_sampler_entry *entries = s->compare.entries;
+    if (v->best < 0) return;
+    printf("best within %" VPSDE_DIGITS_BUDGET ": %s, %" VPSDE_DIGITS_VERDICT, v->budget,
+           entries[v->best].label, v->best_value);
+    if (v->next >= 0) {
+        printf("; next %s, %" VPSDE_DIGITS_VERDICT ": the difference %" VPSDE_DIGITS_VERDICT
+               " (%" VPSDE_DIGITS_VERDICT " to %" VPSDE_DIGITS_VERDICT ") is %s",
+               entries[v->next].label, v->next_value, v->difference, v->low, v->high,
+               v->is_real ? "real" : "not resolved");
+    }
+    putchar('\n');
+}
+
+static void fill_lines(line *lines, const vpsde_setup *s, const vpsde_compare_summary *y)
+{
+    const size_t metric = vpsde_compare_leading(s);
+    const double floor = y->floor[s->compare.n_seeds].metric[metric];
+    for (size_t i = 0; i < s->compare.n_entries; i++) {
+        line *l = &lines[i];
+        *l = (line){.label = s->compare.entries[i].label, .entry = (int32_t)i, .n = y->n_verdicts};
+        for (size_t b = 0; b < l->n; b++) {
+            l->value[b] = value_within(s, y, i, y->verdict[b].budget, metric);
+            l->error[b] = vpsde_compare_error(metric, l->value[b], floor);
         }
-        if (best) printf("best within %g: %s, %.1e\n", budgets[b], best->label, best->error[b]);
     }
+    qsort(lines, s->compare.n_entries, sizeof(*lines), by_error);
 }
 
-/* The columns: compare.steps where they count evaluations. They are all entries' only if no entry
- * has its own, so those of the first fixed-step one stand for them. */
-static size_t choose_budgets(double *budgets, const vpsde_compare_setup *c)
+static void print_against_nfe(const vpsde_setup *s, const vpsde_compare_summary *y, line *lines)
 {
-    size_t n = sizeof(default_budgets) / sizeof(default_budgets[0]);
-    memcpy(budgets, default_budgets, sizeof(default_budgets));
-    for (size_t i = 0; c->budget == VPSDE_BUDGET_NFE && i < c->n_entries; i++) {
-        if (!c->ladders[i].steps) continue;
-        n = c->ladders[i].n < BUDGETS_MAX ? c->ladders[i].n : BUDGETS_MAX;
-        memcpy(budgets, c->ladders[i].steps, n * sizeof(*budgets));
-        break;
-    }
-    return n;
+    char heading[64];
+    fill_lines(lines, s, y);
+    snprintf(heading, sizeof(heading), "%s within nfe",
+             vpsde_metric_at(vpsde_compare_leading(s))->name);
+    printf("\n%-24s", heading);
+    for (size_t b = 0; b < y->n_verdicts; b++)
+        printf(" %8" VPSDE_DIGITS_BUDGET " ", y->verdict[b].budget);
+    putchar('\n');
+    for (size_t i = 0; i < s->compare.n_entries; i++) print_line(&lines[i], y);
+    putchar('\n');
+    for (size_t b = 0; b < y->n_verdicts; b++) print_verdict(s, &y->verdict[b]);
 }
 
-static void print_against_nfe(const vpsde_setup *s, const vpsde_compare_row *rows, line *lines)
+void vpsde_compare_warn(const vpsde_setup *s)
 {
     const vpsde_compare_setup *c = &s->compare;
-    double budgets[BUDGETS_MAX];
-    const size_t metric = leading_metric(s), n = choose_budgets(budgets, c);
-    for (size_t i = 0; i < c->n_entries; i++) {
-        lines[i] = (line){.label = c->entries[i].label, .n = n};
-        for (size_t b = 0; b < n; b++) {
-            lines[i].error[b] = error_within(s, rows, i, budgets[b], metric);
-        }
-    }
-    qsort(lines, c->n_entries, sizeof(*lines), by_error);
-    char heading[64];
-    snprintf(heading, sizeof(heading), "%s within nfe", vpsde_metric_at(metric)->name);
-    printf("\n%-24s", heading);
-    for (size_t b = 0; b < n; b++) printf(" %9g", budgets[b]);
-    putchar('\n');
-    for (size_t i = 0; i < c->n_entries; i++) print_line(&lines[i]);
-    putchar('\n');
-    print_best(lines, c->n_entries, budgets);
+    const vpsde_sampler_entry *r = &c->reference;
+    if (c->against != VPSDE_AGAINST_SOLVER || !vpsde_solver_is_adaptive(r->solver)) return;
+    if (s->model->type->flags & VPSDE_MODEL_ANALYTIC) return;
+    if (fmax(r->rtol, r->atol) >= VPSDE_FLOAT32_TOLERANCE) return;
+    fprintf(stderr,
+            "vpsde: warning: compare.reference: rtol %g and atol %g are below what a network in "
+            "float32 gives, about %g; they only cost evaluations\n",
+            r->rtol, r->atol, VPSDE_FLOAT32_TOLERANCE);
 }
 
-void vpsde_compare_print(const vpsde_setup *s, const vpsde_compare_row *rows)
+void vpsde_compare_print(const vpsde_setup *s, const vpsde_compare_summary *y)
 {
     line *lines = calloc(s->compare.n_entries, sizeof(*lines));
-    print_levels(s, rows);
-    if (lines) print_against_nfe(s, rows, lines);
+    print_levels(s, y);
+    if (lines) print_against_nfe(s, y, lines);
     free(lines);
 }

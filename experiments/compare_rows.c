@@ -13,36 +13,66 @@ typedef struct field {
     size_t offset;
 } field;
 
-#define FIELD(member, dtype, text)                                                                 \
+#define FIELD(struct_type, member, dtype, text)                                                    \
     {                                                                                              \
         .column = {.name = #member, .type = dtype, .description = text},                           \
-        .offset = offsetof(vpsde_compare_row, member)                                              \
+        .offset = offsetof(struct_type, member)                                                    \
     }
+#define ROW(member, dtype, text) FIELD(vpsde_compare_row, member, dtype, text)
 static const field fixed_fields[] = {
-    FIELD(solver, VPSDE_I32, "label of the entry of compare.solvers"),
-    FIELD(seed, VPSDE_I32, "number of the seed: the run's seed plus this"),
-    FIELD(grid, VPSDE_I32, "time grid of the steps; one that chooses its own steps has none"),
-    FIELD(budget, VPSDE_F64, "entry of compare.steps, in the unit budget; NaN without fixed steps"),
-    FIELD(steps, VPSDE_I64, "steps taken, the one to t = 0 included; -1 without fixed steps"),
-    FIELD(rtol, VPSDE_F64, "relative tolerance; NaN for fixed steps"),
-    FIELD(atol, VPSDE_F64, "absolute tolerance; NaN for fixed steps"),
-    FIELD(nfe, VPSDE_F64, "network calls a sample, mean"),
-    FIELD(rejected, VPSDE_F64, "rejected steps a sample, mean"),
-    FIELD(failed, VPSDE_I64, "samples without a distance: failed here or in the reference"),
+    ROW(solver, VPSDE_I32, "label of the entry of compare.solvers"),
+    ROW(seed, VPSDE_I32, "number of the seed: the run's seed plus this; -1: mean over all"),
+    ROW(grid, VPSDE_I32, "time grid of the steps; one that chooses its own steps has none"),
+    ROW(budget, VPSDE_F64, "entry of compare.steps, in the unit budget; NaN without fixed steps"),
+    ROW(steps, VPSDE_I64, "steps taken, the one to t = 0 included; -1 without fixed steps"),
+    ROW(rtol, VPSDE_F64, "relative tolerance; NaN for fixed steps"),
+    ROW(atol, VPSDE_F64, "absolute tolerance; NaN for fixed steps"),
+    ROW(nfe, VPSDE_F64, "network calls a sample, mean"),
+    ROW(jvp, VPSDE_F64, "Jacobian-vector products a sample, mean"),
+    ROW(rejected, VPSDE_F64, "rejected steps a sample, mean"),
+    ROW(failed, VPSDE_I64, "samples that are not measured: failed here or in the reference"),
 };
-enum {
-    N_FIXED = sizeof(fixed_fields) / sizeof(fixed_fields[0]),
-    SOLVER = 0,
-    GRID = 2,
-    FIELDS_MAX = N_FIXED + VPSDE_METRICS_MAX,
-    NAME = 32
+static const field floor_fields[] = {
+    ROW(seed, VPSDE_I32, "number of the seed: the run's seed plus this; -1: mean over all"),
+    {.column = {.name = "mmd_bandwidth",
+                .type = VPSDE_F64,
+                .description = "width of the kernel of mmd: median distance in the target"},
+     .offset = offsetof(vpsde_compare_row, bandwidth)},
 };
+#define VERDICT(member, dtype, text) FIELD(vpsde_verdict, member, dtype, text)
+static const field verdict_fields[] = {
+    VERDICT(budget, VPSDE_F64, "network calls a sample at most"),
+    VERDICT(best, VPSDE_I32, "entry with the smallest error; -1: nobody"),
+    VERDICT(next, VPSDE_I32, "entry with the second smallest error; -1: nobody"),
+    VERDICT(best_value, VPSDE_F64, "the metric of the best, mean over the seeds"),
+    VERDICT(next_value, VPSDE_F64, "the metric of the next, mean over the seeds"),
+    VERDICT(difference, VPSDE_F64, "error of the next minus that of the best"),
+    {.column = {.name = "difference_low",
+                .type = VPSDE_F64,
+                .description = "lower end of its 95 % interval, paired bootstrap"},
+     .offset = offsetof(vpsde_verdict, low)},
+    {.column = {.name = "difference_high", .type = VPSDE_F64, .description = "upper end"},
+     .offset = offsetof(vpsde_verdict, high)},
+    VERDICT(is_real, VPSDE_U8, "1: the interval excludes 0"),
+};
+#define SLOPE(member, dtype, text) FIELD(vpsde_slope, member, dtype, text)
+static const field slope_fields[] = {
+    SLOPE(solver, VPSDE_I32, "label of the entry of compare.solvers"),
+    SLOPE(metric, VPSDE_I32, "metric"),
+    SLOPE(order, VPSDE_F64, "minus the slope of log error on log evaluations in the window"),
+    SLOPE(nfe_first, VPSDE_F64, "network calls of the first level in the window"),
+    SLOPE(nfe_last, VPSDE_F64, "network calls of the last level in the window"),
+    SLOPE(points, VPSDE_I64, "levels in the window: error above 10 floors and below 0.1"),
+};
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+enum { FIELDS_MAX = LENGTH(fixed_fields) + 3 * VPSDE_METRICS_MAX, NAME = 32 };
 
 typedef struct layout {
     field fields[FIELDS_MAX];
-    size_t n;
-    char names[VPSDE_METRICS_MAX][NAME];
-    char *solvers, *grids; /* flag meanings */
+    vpsde_column columns[FIELDS_MAX];
+    size_t n, row_size;
+    char names[3 * VPSDE_METRICS_MAX][NAME];
+    char *solvers, *grids, *metrics; /* flag meanings */
 } layout;
 
 size_t vpsde_compare_cases(const vpsde_setup *s)
@@ -59,7 +89,7 @@ static vpsde_status append_word(char **words, const char *word)
     return VPSDE_OK;
 }
 
-static vpsde_status fill_meanings(layout *l, const vpsde_setup *s)
+static vpsde_status make_meanings(layout *l, const vpsde_setup *s)
 {
     for (size_t i = 0; i < s->compare.n_entries; i++) {
         VPSDE_TRY(append_word(&l->solvers, s->compare.entries[i].label));
@@ -68,8 +98,9 @@ static vpsde_status fill_meanings(layout *l, const vpsde_setup *s)
         VPSDE_TRY(append_word(&l->grids, vpsde_grid_at(i)->name));
     }
     VPSDE_TRY(append_word(&l->grids, "none"));
-    l->fields[SOLVER].column.flag_meanings = l->solvers;
-    l->fields[GRID].column.flag_meanings = l->grids;
+    for (size_t m = 0; vpsde_metric_at(m); m++) {
+        VPSDE_TRY(append_word(&l->metrics, vpsde_metric_at(m)->name));
+    }
     return VPSDE_OK;
 }
 
@@ -77,76 +108,139 @@ static void close_layout(layout *l)
 {
     free(l->solvers);
     free(l->grids);
+    free(l->metrics);
 }
 
-/* The columns: those of every comparison, then one a metric. */
-static vpsde_status open_layout(layout *l, const vpsde_setup *s)
+static void add_fields(layout *l, const field *fields, size_t n)
 {
-    *l = (layout){.n = N_FIXED};
-    memcpy(l->fields, fixed_fields, sizeof(fixed_fields));
-    for (size_t m = 0; vpsde_metric_at(m); m++) {
-        const vpsde_metric *metric = vpsde_metric_at(m);
-        if (!(s->compare.metrics & 1u << m)) continue;
-        snprintf(l->names[m], NAME, "%s", metric->name);
-        for (char *c = l->names[m]; *c; c++) *c = *c == '-' ? '_' : *c;
+    memcpy(l->fields + l->n, fields, n * sizeof(*fields));
+    l->n += n;
+}
+
+/* A metric and the two ends of its interval. */
+static void add_metric(layout *l, size_t m)
+{
+    static const struct {
+        const char *suffix, *description;
+        size_t offset;
+    } parts[] = {{"", NULL, offsetof(vpsde_compare_row, metric)},
+                 {"_low", "lower end of its 95 % interval", offsetof(vpsde_compare_row, low)},
+                 {"_high", "upper end of its 95 % interval", offsetof(vpsde_compare_row, high)}};
+    const vpsde_metric *metric = vpsde_metric_at(m);
+    for (size_t k = 0; k < LENGTH(parts); k++) {
+        char *name = l->names[3 * m + k];
+        snprintf(name, NAME, "%s%s", metric->name, parts[k].suffix);
+        for (char *c = name; *c; c++) *c = *c == '-' ? '_' : *c;
         l->fields[l->n++] = (field){
-            .column = {.name = l->names[m],
+            .column = {.name = name,
                        .units = metric->units,
-                       .description = metric->description},
-            .offset = offsetof(vpsde_compare_row, metric) + m * sizeof(double),
+                       .description =
+                           parts[k].description ? parts[k].description : metric->description},
+            .offset = parts[k].offset + m * sizeof(double),
         };
     }
-    for (size_t c = 0; c < l->n; c++) {
-        if (!l->fields[c].column.units) l->fields[c].column.units = "1";
-        l->fields[c].column.dims = "";
-        l->fields[c].column.width = 1;
+}
+
+/* The metrics asked for, all or those that need no reference of the same starts. */
+static void add_metrics(layout *l, const vpsde_setup *s, bool paired)
+{
+    for (size_t m = 0; vpsde_metric_at(m); m++) {
+        if (!vpsde_compare_wants(s, m)) continue;
+        if (paired || !(vpsde_metric_at(m)->needs & VPSDE_METRIC_PAIRED)) add_metric(l, m);
     }
-    const vpsde_status status = fill_meanings(l, s);
+}
+
+static const char *meanings_of(const layout *l, const char *column)
+{
+    const struct {
+        const char *column, *words;
+    } flags[] = {{"solver", l->solvers}, {"best", l->solvers},   {"next", l->solvers},
+                 {"grid", l->grids},     {"metric", l->metrics}, {"is_real", "no yes"}};
+    for (size_t i = 0; i < LENGTH(flags); i++) {
+        if (strcmp(flags[i].column, column) == 0) return flags[i].words;
+    }
+    return NULL;
+}
+
+/* After the fields are there. */
+static vpsde_status finish_layout(layout *l, const vpsde_setup *s, size_t row_size)
+{
+    const vpsde_status status = make_meanings(l, s);
+    l->row_size = row_size;
+    for (size_t c = 0; c < l->n; c++) {
+        vpsde_column *column = &l->columns[c];
+        *column = l->fields[c].column;
+        column->flag_meanings = meanings_of(l, column->name);
+        if (!column->units) column->units = "1";
+        column->dims = "";
+        column->width = 1;
+    }
     if (status != VPSDE_OK) close_layout(l);
     return status;
+}
+
+static vpsde_status open_cases(layout *l, const vpsde_setup *s)
+{
+    *l = (layout){.n = 0};
+    add_fields(l, fixed_fields, LENGTH(fixed_fields));
+    add_metrics(l, s, true);
+    return finish_layout(l, s, sizeof(vpsde_compare_row));
 }
 
 vpsde_status vpsde_compare_begin(vpsde_sink *sink, const vpsde_setup *s)
 {
     static const char *const units[] = {"steps", "nfe"};
+    static const char *const laws[] = {NULL, "exact", "data"};
     const vpsde_sampler_entry *r = &s->compare.reference;
-    const bool adaptive = vpsde_solver_is_adaptive(r->solver);
+    const bool solves = s->compare.against == VPSDE_AGAINST_SOLVER;
+    const bool adaptive = solves && vpsde_solver_is_adaptive(r->solver);
     layout l;
-    vpsde_column columns[FIELDS_MAX];
-    VPSDE_TRY(open_layout(&l, s));
-    for (size_t c = 0; c < l.n; c++) columns[c] = l.fields[c].column;
+    VPSDE_TRY(open_cases(&l, s));
     const vpsde_fact facts[] = {
         {.name = "budget_unit", .text = units[s->compare.budget]},
         {.name = "samples", .number = (double)s->sampler.count, .whole = true},
         {.name = "seeds", .number = (double)s->compare.n_seeds, .whole = true},
-        {.name = "reference", .text = r->solver->name},
+        {.name = "reference", .text = solves ? r->solver->name : laws[s->compare.against]},
         {.name = "reference_rtol", .number = adaptive ? r->rtol : (double)NAN},
         {.name = "reference_atol", .number = adaptive ? r->atol : (double)NAN},
         {.name = "reference_steps",
-         .number = adaptive ? -1 : (double)r->grid->n_steps,
+         .number = adaptive || !solves ? -1 : (double)r->grid->n_steps,
          .whole = true},
+        {.name = "target",
+         .text = vpsde_compare_draws(s) ? "exact"
+                 : solves               ? "reference"
+                                        : "data"},
+        {.name = "leading_metric", .text = vpsde_metric_at(vpsde_compare_leading(s))->name},
+        {.name = "resamples", .number = VPSDE_RESAMPLES, .whole = true},
+        {.name = "confidence_level", .number = 0.95},
     };
     const vpsde_table table = {.path = "/compare",
                                .row_axis = "case",
                                .count = vpsde_compare_cases(s),
-                               .columns = columns,
+                               .columns = l.columns,
                                .n_columns = l.n,
                                .facts = facts,
-                               .n_facts = sizeof(facts) / sizeof(facts[0])};
+                               .n_facts = LENGTH(facts)};
     const vpsde_status status = sink->begin(sink->self, &table);
     close_layout(&l);
     return status;
+}
+
+static vpsde_status write_row(vpsde_sink *sink, const layout *l, size_t number, const void *row)
+{
+    const void *data[FIELDS_MAX];
+    for (size_t c = 0; c < l->n; c++) data[c] = (const char *)row + l->fields[c].offset;
+    return sink->write(sink->self, number, 1, data);
 }
 
 vpsde_status vpsde_compare_write(vpsde_sink *sink, const vpsde_setup *s, size_t number,
                                  const vpsde_compare_row *row)
 {
     layout l;
-    const void *data[FIELDS_MAX];
-    VPSDE_TRY(open_layout(&l, s));
-    for (size_t c = 0; c < l.n; c++) data[c] = (const char *)row + l.fields[c].offset;
+    VPSDE_TRY(open_cases(&l, s));
+    const vpsde_status status = write_row(sink, &l, number, row);
     close_layout(&l);
-    return sink->write(sink->self, number, 1, data);
+    return status;
 }
 
 typedef struct loading {
@@ -170,31 +264,79 @@ static void load(void *context, size_t first, size_t n, const void *const *data)
 vpsde_status vpsde_compare_load(vpsde_compare_row *rows, const vpsde_setup *s, vpsde_run *run)
 {
     layout l;
-    VPSDE_TRY(open_layout(&l, s));
+    VPSDE_TRY(open_cases(&l, s));
     const vpsde_status status =
         vpsde_run_each_stored(run, load, &(loading){.rows = rows, .layout = &l});
     close_layout(&l);
     return status;
 }
 
+/* A whole table of `count` rows that stand one after the other; rows from before an interruption are
+ * the same ones. */
+static vpsde_status write_table(vpsde_sink *sink, const layout *l, const char *path,
+                                const char *axis, const void *rows, size_t count)
+{
+    const vpsde_table table = {
+        .path = path, .row_axis = axis, .count = count, .columns = l->columns, .n_columns = l->n};
+    if (count == 0) return VPSDE_OK;
+    VPSDE_TRY(sink->begin(sink->self, &table));
+    for (size_t i = 0; i < count; i++) {
+        if (sink->has && sink->has(sink->self, i, 1)) continue;
+        VPSDE_TRY(write_row(sink, l, i, (const char *)rows + i * l->row_size));
+    }
+    return sink->end(sink->self, NULL, 0);
+}
+
+vpsde_status vpsde_compare_write_summary(vpsde_sink *sink, const vpsde_setup *s,
+                                         const vpsde_compare_summary *y)
+{
+    const struct part {
+        const char *path, *axis;
+        const field *fields;
+        size_t n_fields, row_size;
+        bool has_metrics, paired;
+        const void *rows;
+        size_t count;
+    } parts[] = {
+        {"/compare/pooled", "level", fixed_fields, LENGTH(fixed_fields), sizeof(*y->pooled), true,
+         true, y->pooled, s->compare.n_levels},
+        {"/compare/floor", "sample", floor_fields, LENGTH(floor_fields), sizeof(*y->floor), true,
+         false, y->floor, s->compare.n_seeds + 1},
+        {"/compare/verdict", "place", verdict_fields, LENGTH(verdict_fields), sizeof(*y->verdict),
+         false, false, y->verdict, y->n_verdicts},
+        {"/compare/order", "fit", slope_fields, LENGTH(slope_fields), sizeof(*y->slope), false,
+         false, y->slope, y->n_slopes},
+    };
+    for (size_t p = 0; p < LENGTH(parts); p++) {
+        layout l = {.n = 0};
+        add_fields(&l, parts[p].fields, parts[p].n_fields);
+        if (parts[p].has_metrics) add_metrics(&l, s, parts[p].paired);
+        VPSDE_TRY(finish_layout(&l, s, parts[p].row_size));
+        const vpsde_status status =
+            write_table(sink, &l, parts[p].path, parts[p].axis, parts[p].rows, parts[p].count);
+        close_layout(&l);
+        VPSDE_TRY(status);
+    }
+    return VPSDE_OK;
+}
+
 vpsde_status vpsde_compare_times(vpsde_sink *sink, const vpsde_setup *s,
                                  const vpsde_compare_row *rows)
 {
-    const vpsde_column column = {.name = "wall_seconds",
-                                 .units = "s",
-                                 .description = "time of the case; NaN where it was computed "
-                                                "before the run was resumed",
-                                 .dims = "",
-                                 .width = 1};
-    const vpsde_table table = {.path = "/provenance/compare",
-                               .row_axis = "case",
-                               .count = vpsde_compare_cases(s),
-                               .columns = &column,
-                               .n_columns = 1};
-    VPSDE_TRY(sink->begin(sink->self, &table));
-    for (size_t i = 0; i < table.count; i++) {
-        const void *data[] = {&rows[i].wall_s};
-        VPSDE_TRY(sink->write(sink->self, i, 1, data));
-    }
-    return sink->end(sink->self, NULL, 0);
+    layout l = {
+        .fields = {{.column = {.name = "wall_seconds",
+                               .units = "s",
+                               .description = "time of the case's samples; NaN where it was "
+                                              "computed before the run was resumed"},
+                    .offset = offsetof(vpsde_compare_row, wall_s)},
+                   {.column = {.name = "nfe_per_second",
+                               .units = "1/s",
+                               .description = "network calls of all samples a second"},
+                    .offset = offsetof(vpsde_compare_row, nfe_per_s)}},
+        .n = 2};
+    VPSDE_TRY(finish_layout(&l, s, sizeof(*rows)));
+    const vpsde_status status =
+        write_table(sink, &l, "/provenance/compare", "case", rows, vpsde_compare_cases(s));
+    close_layout(&l);
+    return status;
 }

@@ -16,7 +16,8 @@ static const vpsde_column columns[N_COLUMNS] = {
               .type = VPSDE_F64,
               .dims = "",
               .width = 1,
-              .description = "squared error a dimension of this minibatch"},
+              .description =
+                  "weighted squared error of the output, a dimension, of this minibatch"},
     [LOSS_EMA] = {.name = "loss_ema",
                   .units = "1",
                   .type = VPSDE_F64,
@@ -69,7 +70,8 @@ void vpsde_loss_curve_add(void *self, const vpsde_train_report *report)
 {
     vpsde_loss_curve *curve = self;
     const size_t k = (size_t)report->step - 1;
-    const double before = k > 0 ? curve->column[LOSS_EMA][k - 1] : report->loss;
+    const double known = k > 0 ? curve->column[LOSS_EMA][k - 1] : (double)NAN;
+    const double before = isnan(known) ? report->loss : known;
     curve->column[LOSS][k] = report->loss;
     curve->column[LOSS_EMA][k] = ema_decay * before + (1 - ema_decay) * report->loss;
     curve->column[GRADIENT_NORM][k] = report->gradient_norm;
@@ -131,6 +133,11 @@ vpsde_status vpsde_loss_curve_read(vpsde_loss_curve *curve, const char *path, ui
         }
     }
     return VPSDE_OK;
+}
+
+double vpsde_loss_curve_running(const vpsde_loss_curve *curve)
+{
+    return curve->done > 0 ? curve->column[LOSS_EMA][curve->done - 1] : (double)NAN;
 }
 
 double vpsde_loss_curve_tail(const vpsde_loss_curve *curve)

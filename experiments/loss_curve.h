@@ -16,6 +16,8 @@ vpsde_status vpsde_loss_curve_write(const vpsde_loss_curve *curve, const char *p
                                     const vpsde_setup *setup, const char *status);
 /* The first `steps` rows of an earlier file; a missing or other file leaves them unknown (NaN). */
 vpsde_status vpsde_loss_curve_read(vpsde_loss_curve *curve, const char *path, uint64_t steps);
+/* Moving average of the loss after the last step. */
+double vpsde_loss_curve_running(const vpsde_loss_curve *curve);
 /* Mean loss of the last tenth of the steps done. */
 double vpsde_loss_curve_tail(const vpsde_loss_curve *curve);
 

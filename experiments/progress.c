@@ -57,6 +57,12 @@ void vpsde_progress_init(vpsde_control *control, const char *what, bool quiet)
     if (!quiet && isatty(STDERR_FILENO)) control->progress = show;
 }
 
+void vpsde_progress_line(const char *text)
+{
+    fprintf(stderr, "\r%s\033[K", text);
+    line.shown = true;
+}
+
 void vpsde_progress_done(void)
 {
     if (line.shown) fputs("\r\033[K", stderr);

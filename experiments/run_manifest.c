@@ -7,6 +7,7 @@
 
 #include "core/mem.h"
 #include "core/sha256.h"
+#include "models/diffusers.h"
 
 static const char format_line[] = "format 2";
 
@@ -101,9 +102,10 @@ vpsde_status vpsde_manifest_check_inputs(const vpsde_manifest *m)
         const vpsde_manifest_input *input = &m->inputs[i];
         char *file, hex[65];
         VPSDE_TRY(file_of(&file, input->path));
-        const bool read = vpsde_sha256_file(hex, file) == VPSDE_OK;
+        const vpsde_status status = vpsde_is_folder(file) ? vpsde_diffusers_sha256(hex, file)
+                                                          : vpsde_sha256_file(hex, file);
         free(file);
-        if (!read) return vpsde_fail(VPSDE_EDATA, "%s", vpsde_last_error());
+        if (status != VPSDE_OK) return vpsde_fail(VPSDE_EDATA, "%s", vpsde_last_error());
         if (strcmp(hex, input->sha256) != 0) return changed(input->path, input->name);
     }
     return VPSDE_OK;

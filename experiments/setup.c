@@ -1,6 +1,7 @@
 #include "experiments/setup.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -73,18 +74,39 @@ static vpsde_status shape_override(char **override, const vpsde_data *data)
                         shape[rank - 2], shape[rank - 1]);
 }
 
+enum { KINDS = 128 };
+
+/* "mlp or unet": the kinds of models/registry.def that have something to train. */
+static const char *trainable_kinds(char kinds[KINDS])
+{
+    const vpsde_model_type *type, *last = NULL;
+    size_t used = 0;
+    kinds[0] = '\0';
+    for (size_t i = 0; (type = vpsde_model_type_at(i)) != NULL; i++) {
+        if (!(type->flags & VPSDE_MODEL_TRAINABLE)) continue;
+        if (last) used += (size_t)snprintf(kinds + used, KINDS - used, "%s, ", last->name);
+        if (used >= KINDS) return kinds;
+        last = type;
+    }
+    if (used > 0) used -= strlen(", ");
+    if (last) (void)snprintf(kinds + used, KINDS - used, "%s%s", used ? " or " : "", last->name);
+    return kinds;
+}
+
 static vpsde_status check_trainable(vpsde_config *model)
 {
     const char *kind;
+    char kinds[KINDS];
     if (vpsde_config_has(model, "path")) {
         return vpsde_config_fail(model, "path",
-                                 "train makes a new network; expected kind: mlp "
-                                 "instead of a path");
+                                 "train makes a new network; expected kind: %s instead of a path",
+                                 trainable_kinds(kinds));
     }
     VPSDE_TRY(vpsde_config_text(&kind, model, "kind", NULL));
     const vpsde_model_type *type = vpsde_model_type_find(kind);
     if (!type || (type->flags & VPSDE_MODEL_TRAINABLE)) return VPSDE_OK; /* unknown: said later */
-    return vpsde_config_fail(model, "kind", "%s has nothing to train; expected mlp", kind);
+    return vpsde_config_fail(model, "kind", "%s has nothing to train; expected %s", kind,
+                             trainable_kinds(kinds));
 }
 
 /* A network to be trained has the dimension and shape of its data unless the configuration says
@@ -178,6 +200,7 @@ vpsde_status vpsde_setup_read(vpsde_setup *s, const vpsde_cli *cli, unsigned use
     s->uses = uses;
     s->threads = cli->threads;
     s->stop = cli->control.stop;
+    s->data.labels_path = "";
     s->model_path = s->data.path = s->sampler.init_path = s->betas_path = s->decode.from = "";
     s->likelihood.control_path = "";
     s->inpaint.path = "";
@@ -228,6 +251,7 @@ void vpsde_setup_close(vpsde_setup *s)
     vpsde_grid_destroy(s->elbo.grid);
     vpsde_setup_close_compare(&s->compare);
     vpsde_data_close(s->data.data);
+    free(s->data.classes);
     vpsde_model_destroy(s->model);
     vpsde_process_destroy(s->process);
     free(s->resolved);
@@ -250,14 +274,10 @@ static bool is_file(const char *path, const struct stat *file)
 vpsde_status vpsde_setup_spares_inputs(const vpsde_setup *s, const vpsde_cli *cli,
                                        const char *output)
 {
-    const char *const inputs[] = {cli->input,
-                                  s->model_path,
-                                  s->data.path,
-                                  s->sampler.init_path,
-                                  s->betas_path,
-                                  s->decode.from,
-                                  s->likelihood.control_path,
-                                  s->inpaint.path};
+    const char *const inputs[] = {
+        cli->input,           s->model_path, s->data.path,   s->data.labels_path,
+        s->sampler.init_path, s->betas_path, s->decode.from, s->likelihood.control_path,
+        s->inpaint.path};
     struct stat file;
     if (stat(output, &file) != 0) return VPSDE_OK;
     for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++) {
@@ -272,11 +292,14 @@ vpsde_status vpsde_setup_spares_inputs(const vpsde_setup *s, const vpsde_cli *cl
 static vpsde_status model_facts(const vpsde_setup *s, vpsde_run *run)
 {
     const vpsde_model *m = s->model;
+    const bool closed = (m->type->flags & VPSDE_MODEL_ANALYTIC) != 0;
+    const char *const compute = closed ? "float64" : vpsde_compute_name(m->compute);
     const vpsde_fact facts[] = {
         {.name = "kind", .text = m->type->name},
         {.name = "dim", .number = (double)m->dim, .whole = true},
         {.name = "parameters", .number = (double)m->n_parameters, .whole = true},
         {.name = "prediction", .text = vpsde_prediction_name(m->prediction)},
+        {.name = "compute", .text = compute},
         {.name = "weights_sha256", .text = m->sha256},
     };
     for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
@@ -321,6 +344,9 @@ vpsde_status vpsde_setup_describe(const vpsde_setup *s, vpsde_run *run)
     if (*s->model_path) VPSDE_TRY(vpsde_run_input(run, "model", s->model_path, s->model->sha256));
     if (s->data.data) {
         VPSDE_TRY(vpsde_run_input(run, "data", s->data.path, vpsde_data_sha256(s->data.data)));
+    }
+    if (s->data.classes) {
+        VPSDE_TRY(vpsde_run_input(run, "labels", s->data.labels_path, s->data.labels_sha256));
     }
     if (s->likelihood.covariance) {
         VPSDE_TRY(vpsde_run_input(run, "control", s->likelihood.control_path,

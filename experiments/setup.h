@@ -105,7 +105,10 @@ typedef struct vpsde_inpaint_setup {
 } vpsde_inpaint_setup;
 
 typedef struct vpsde_data_setup {
-    const char *path; /* "" when the configuration has no data */
+    const char *path;        /* "" when the configuration has no data */
+    const char *labels_path; /* "" when its rows have no classes */
+    char labels_sha256[65];
+    int32_t *classes; /* (count) built: of rows first, first + 1, ...; NULL without labels */
     double range[2];
     size_t first, count; /* count 0: to the end */
     size_t pool;
@@ -118,6 +121,11 @@ typedef struct vpsde_train_setup {
     uint64_t steps, batch, warmup, checkpoint_every;
     double learning_rate, clip, ema;
     int decay; /* 0 constant, 1 cosine */
+    vpsde_prediction prediction;
+    int weighting; /* a vpsde_weighting */
+    double class_dropout;
+    bool flip;
+    uint64_t sample_every, samples; /* steps, 0: never; images of a sheet */
 } vpsde_train_setup;
 
 /* One entry of compare.solvers at one budget: a run of each seed. */
@@ -136,6 +144,14 @@ typedef struct vpsde_compare_ladder {
 
 typedef enum vpsde_budget { VPSDE_BUDGET_STEPS, VPSDE_BUDGET_NFE } vpsde_budget;
 
+/* What samples are measured against: a solver's from the same starts and along the same paths, draws of
+ * the model's law, or rows of the data. */
+typedef enum vpsde_against {
+    VPSDE_AGAINST_SOLVER,
+    VPSDE_AGAINST_EXACT,
+    VPSDE_AGAINST_DATA
+} vpsde_against;
+
 typedef struct vpsde_compare_setup {
     vpsde_sampler_entry *entries; /* of which steps, rtol and atol are not used */
     vpsde_compare_ladder *ladders;
@@ -143,8 +159,9 @@ typedef struct vpsde_compare_setup {
     vpsde_budget budget; /* unit of compare.steps */
     size_t n_seeds;
     unsigned metrics; /* bit i: vpsde_metric_at(i) */
-    vpsde_sampler_entry reference;
-    vpsde_compare_level *levels; /* built: entry by entry; case = level x n_seeds + seed */
+    vpsde_against against;
+    vpsde_sampler_entry reference; /* of VPSDE_AGAINST_SOLVER; else where samples end */
+    vpsde_compare_level *levels;   /* built: entry by entry; case = level x n_seeds + seed */
     size_t n_levels;
 } vpsde_compare_setup;
 
@@ -240,6 +257,9 @@ vpsde_elbo vpsde_setup_elbo(const vpsde_setup *s, const vpsde_cli *cli);
 vpsde_status vpsde_setup_read_model(vpsde_setup *s);
 vpsde_status vpsde_setup_read_data(vpsde_setup *s);
 vpsde_status vpsde_setup_build_data(vpsde_setup *s);
+/* The key `data.labels`: the rows' classes. */
+vpsde_status vpsde_setup_read_row_classes(vpsde_setup *s, vpsde_config *data);
+vpsde_status vpsde_setup_build_row_classes(vpsde_setup *s);
 vpsde_status vpsde_setup_read_sampler(vpsde_setup *s);
 vpsde_status vpsde_setup_read_log(vpsde_setup *s);
 vpsde_status vpsde_setup_build_sampler(vpsde_setup *s);
@@ -262,6 +282,16 @@ vpsde_status vpsde_setup_read_train(vpsde_setup *s);
 vpsde_status vpsde_setup_read_compare(vpsde_setup *s);
 vpsde_status vpsde_setup_build_compare(vpsde_setup *s);
 void vpsde_setup_close_compare(vpsde_compare_setup *c);
+/* Do an entry's samples belong to those of the reference one by one? */
+bool vpsde_compare_is_paired(const vpsde_compare_setup *c, size_t entry);
+/* The metrics' needs (VPSDE_METRIC_*) that this comparison meets. */
+unsigned vpsde_compare_meets(const vpsde_setup *s);
+/* Does `target` of the metrics come from the model's own law? */
+bool vpsde_compare_draws(const vpsde_setup *s);
+/* The time at which samples end. */
+vpsde_coef vpsde_compare_end(const vpsde_setup *s);
+/* The key `metrics`. */
+vpsde_status vpsde_setup_read_metrics(vpsde_setup *s, vpsde_config *c);
 
 /* A registered solver by the word under `solver`, its parameters from the same section. */
 vpsde_status vpsde_setup_solver(const vpsde_solver_type **solver, double *param, vpsde_config *c);

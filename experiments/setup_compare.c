@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/metrics.h"
 #include "core/mem.h"
 #include "experiments/setup.h"
 
@@ -108,13 +107,22 @@ static vpsde_status add_entry(vpsde_compare_setup *s, vpsde_config *c)
                              ENTRIES_MAX);
 }
 
-/* Every registered solver without noise that takes this model, at its defaults. */
-static vpsde_status read_deterministic(vpsde_compare_setup *s, const common *all, vpsde_config *c)
+/* Words that stand for many solvers. */
+static const struct group {
+    const char *word;
+    bool with_noise, without_noise;
+} groups[] = {{"deterministic", false, true}, {"stochastic", true, false}, {"all", true, true}};
+enum { N_GROUPS = sizeof(groups) / sizeof(groups[0]) };
+
+/* Every registered solver of the group that takes this model, at its defaults. */
+static vpsde_status read_group(vpsde_compare_setup *s, const common *all, const struct group *group,
+                               vpsde_config *c)
 {
     for (size_t i = 0; vpsde_solver_at(i); i++) {
         const vpsde_solver_type *solver = vpsde_solver_at(i);
         const unsigned missing = solver->needs & ~all->model->type->flags;
-        if (missing || vpsde_solver_is_stochastic(solver, NULL)) continue;
+        const bool noisy = vpsde_solver_is_stochastic(solver, NULL);
+        if (missing || !(noisy ? group->with_noise : group->without_noise)) continue;
         VPSDE_TRY(add_entry(s, c));
         vpsde_sampler_entry *e = &s->entries[s->n_entries - 1];
         *e = all->where;
@@ -126,7 +134,7 @@ static vpsde_status read_deterministic(vpsde_compare_setup *s, const common *all
     return VPSDE_OK;
 }
 
-/* An item of the list: {solver, label, ...}, a solver's name, or the word `deterministic`. */
+/* An item of the list: {solver, label, ...}, a solver's name, or the word of a group. */
 static vpsde_status read_item(vpsde_compare_setup *s, const common *all, vpsde_config *item,
                               vpsde_config *c)
 {
@@ -134,7 +142,9 @@ static vpsde_status read_item(vpsde_compare_setup *s, const common *all, vpsde_c
     if (vpsde_config_kind(item, NULL) == VPSDE_NODE_SCALAR) {
         VPSDE_TRY(vpsde_config_text(&word, item, NULL, NULL));
     }
-    if (strcmp(word, "deterministic") == 0) return read_deterministic(s, all, c);
+    for (size_t g = 0; g < N_GROUPS; g++) {
+        if (strcmp(word, groups[g].word) == 0) return read_group(s, all, &groups[g], c);
+    }
     VPSDE_TRY(add_entry(s, c));
     vpsde_sampler_entry *e = &s->entries[s->n_entries - 1];
     VPSDE_TRY(vpsde_config_expand(item, NULL, "solver"));
@@ -162,19 +172,42 @@ static vpsde_status read_solvers(vpsde_compare_setup *s, const common *all, vpsd
     return vpsde_setup_labels(s->entries, s->n_entries, c, "solvers");
 }
 
-/* The reference: by default a tight integration of the probability-flow ODE. */
-static vpsde_status read_reference(vpsde_sampler_entry *e, const common *all, vpsde_config *c)
+/* Words in the place of a solver for a law without paths. */
+static const struct {
+    const char *word;
+    vpsde_against against;
+} laws[] = {{"exact", VPSDE_AGAINST_EXACT}, {"data", VPSDE_AGAINST_DATA}};
+enum { N_LAWS = sizeof(laws) / sizeof(laws[0]) };
+
+/* The reference: by default a tight integration of the probability-flow ODE, as tight as the model's
+ * arithmetic allows: a network's float32 has no more digits (VPSDE_FLOAT32_TOLERANCE). */
+static vpsde_status read_reference(vpsde_compare_setup *s, const common *all, vpsde_config *c)
 {
+    vpsde_sampler_entry *e = &s->reference;
     vpsde_config *r;
     const char *word;
     uint64_t steps;
     VPSDE_TRY(vpsde_config_expand(c, "reference", "solver"));
     VPSDE_TRY(vpsde_config_section(&r, c, "reference"));
-    VPSDE_TRY(vpsde_config_text(&word, r, "solver", "gsl-rk8pd"));
-    VPSDE_TRY(vpsde_setup_solver(&e->solver, e->param, r));
+    const bool analytic = (all->model->type->flags & VPSDE_MODEL_ANALYTIC) != 0;
+    VPSDE_TRY(vpsde_config_text(&word, r, "solver", analytic ? "gsl-rk8pd" : "cvode-adams"));
+    s->against = VPSDE_AGAINST_SOLVER;
+    for (size_t k = 0; k < N_LAWS; k++) {
+        if (strcmp(word, laws[k].word) != 0) continue;
+        s->against = laws[k].against;
+        *e = all->where;
+        return VPSDE_OK;
+    }
+    if (vpsde_config_has(r, "solver")) {
+        VPSDE_TRY(vpsde_setup_solver(&e->solver, e->param, r));
+    } else {
+        e->solver = vpsde_solver_find(word);
+        VPSDE_TRY(vpsde_config_params(e->param, r, e->solver->params));
+    }
     VPSDE_TRY(vpsde_setup_where(e, &all->where, r));
     if (vpsde_solver_is_adaptive(e->solver)) {
-        VPSDE_TRY(vpsde_config_real(&e->rtol, r, "rtol", 1e-12, tol_min, 1));
+        const double tol = analytic ? 1e-12 : 1e-5;
+        VPSDE_TRY(vpsde_config_real(&e->rtol, r, "rtol", tol, tol_min, 1));
         return vpsde_config_real(&e->atol, r, "atol", e->rtol, tol_min, 1);
     }
     VPSDE_TRY(vpsde_config_uint(&steps, r, "steps", UINT64_MAX, 1, (uint64_t)steps_max));
@@ -188,21 +221,12 @@ static int end_of(const vpsde_sampler_entry *e)
     return e->last_step == VPSDE_LAST_LOWER_ORDER ? (int)VPSDE_LAST_STOP : (int)e->last_step;
 }
 
-/* Sample by sample, only solutions of one equation up to one time can be compared: the
- * probability-flow ODE, or the reverse SDE along one Brownian path. */
+/* All end at one time, and take any number of steps. */
 static vpsde_status check_comparable(const vpsde_compare_setup *s, vpsde_config *c)
 {
-    static const char *const kinds[] = {"deterministic", "stochastic"};
     const vpsde_sampler_entry *r = &s->reference;
-    const bool noisy = vpsde_solver_is_stochastic(r->solver, r->param);
     for (size_t i = 0; i < s->n_entries; i++) {
         const vpsde_sampler_entry *e = &s->entries[i];
-        if (vpsde_solver_is_stochastic(e->solver, e->param) != noisy) {
-            return vpsde_config_fail(c, "solvers",
-                                     "%s is %s and the reference %s is %s; their samples cannot be "
-                                     "compared one by one",
-                                     e->label, kinds[!noisy], r->solver->name, kinds[noisy]);
-        }
         if (e->grid_type->takes_times && !vpsde_solver_is_adaptive(e->solver)) {
             return vpsde_config_fail(c, "solvers",
                                      "%s has the grid %s, whose times are listed; compare needs "
@@ -220,20 +244,9 @@ static vpsde_status check_comparable(const vpsde_compare_setup *s, vpsde_config 
     return VPSDE_OK;
 }
 
-static vpsde_status read_metrics(unsigned *bits, vpsde_config *c)
+static vpsde_status read_all(vpsde_setup *setup, common *all, vpsde_config *c)
 {
-    char words[32 * VPSDE_METRICS_MAX] = "";
-    size_t used = 0, n = 0;
-    for (; vpsde_metric_at(n); n++) {
-        used += (size_t)snprintf(words + used, sizeof(words) - used, "%s%s", n ? "|" : "",
-                                 vpsde_metric_at(n)->name);
-    }
-    VPSDE_TRY(vpsde_config_words(bits, c, "metrics", words, (1u << n) - 1));
-    return *bits ? VPSDE_OK : vpsde_config_fail(c, "metrics", "the list is empty");
-}
-
-static vpsde_status read_all(vpsde_compare_setup *s, common *all, vpsde_config *c)
-{
+    vpsde_compare_setup *s = &setup->compare;
     uint64_t seeds;
     int budget;
     VPSDE_TRY(vpsde_config_choice(&budget, c, "budget", "steps|nfe", 0));
@@ -244,9 +257,9 @@ static vpsde_status read_all(vpsde_compare_setup *s, common *all, vpsde_config *
     s->budget = (vpsde_budget)budget;
     s->n_seeds = seeds;
     VPSDE_TRY(read_solvers(s, all, c));
-    VPSDE_TRY(read_reference(&s->reference, all, c));
-    VPSDE_TRY(read_metrics(&s->metrics, c));
-    return check_comparable(s, c);
+    VPSDE_TRY(read_reference(s, all, c));
+    VPSDE_TRY(check_comparable(s, c));
+    return vpsde_setup_read_metrics(setup, c);
 }
 
 vpsde_status vpsde_setup_read_compare(vpsde_setup *s)
@@ -256,7 +269,7 @@ vpsde_status vpsde_setup_read_compare(vpsde_setup *s)
     VPSDE_TRY(vpsde_config_section(&sampler, s->config, "sampler"));
     VPSDE_TRY(vpsde_setup_where(&all.where, NULL, sampler));
     VPSDE_TRY(vpsde_config_section(&c, s->config, "compare"));
-    const vpsde_status status = read_all(&s->compare, &all, c);
+    const vpsde_status status = read_all(s, &all, c);
     free(all.steps);
     free(all.tolerances);
     return status;

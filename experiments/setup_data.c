@@ -18,6 +18,7 @@ vpsde_status vpsde_setup_read_data(vpsde_setup *s)
     VPSDE_TRY(vpsde_config_uint(&first, c, "first", 0, 0, SIZE_MAX / 2));
     VPSDE_TRY(vpsde_config_uint(&count, c, "count", 0, 1, SIZE_MAX / 2));
     VPSDE_TRY(vpsde_config_uint(&pool, c, "pool", 1, 1, 1024));
+    VPSDE_TRY(vpsde_setup_read_row_classes(s, c));
     d->first = first;
     d->count = count;
     d->pool = pool;
@@ -53,7 +54,7 @@ vpsde_status vpsde_setup_build_data(vpsde_setup *s)
     if (!bytes) d->width = 0;
     d->scale = bytes ? d->width : 1;
     d->shift = bytes ? d->range[0] : 0;
-    return VPSDE_OK;
+    return vpsde_setup_build_row_classes(s);
 }
 
 static vpsde_status read_rows(const void *context, size_t first, size_t n, double *x)

@@ -61,6 +61,7 @@ vpsde_elbo vpsde_setup_elbo(const vpsde_setup *s, const vpsde_cli *cli)
         .source = vpsde_setup_source(s),
         .first = s->data.first,
         .count = s->data.count,
+        .classes = s->data.classes,
         .n_threads = cli->threads,
         .control = cli->control,
     };

@@ -1,4 +1,4 @@
-/* The sections `likelihood` and `train`. */
+/* The section `likelihood`. */
 #include <math.h>
 
 #include "experiments/setup.h"
@@ -93,24 +93,10 @@ vpsde_likelihood vpsde_setup_likelihood(const vpsde_setup *s, const vpsde_cli *c
         .source = vpsde_setup_source(s),
         .first = s->data.first,
         .count = s->data.count,
+        .classes = s->data.classes,
         .bits_offset = width > 0 ? -log2(width) : 0,
         .dequantization = {l->dequantization.kind, width, l->dequantization.draws},
         .n_threads = cli->threads,
         .control = cli->control,
     };
-}
-
-vpsde_status vpsde_setup_read_train(vpsde_setup *s)
-{
-    vpsde_train_setup *t = &s->train;
-    vpsde_config *c;
-    VPSDE_TRY(vpsde_config_section(&c, s->config, "train"));
-    VPSDE_TRY(vpsde_config_uint(&t->steps, c, "steps", UINT64_MAX, 1, 1000000000));
-    VPSDE_TRY(vpsde_config_uint(&t->batch, c, "batch", 256, 1, 1 << 20));
-    VPSDE_TRY(vpsde_config_real(&t->learning_rate, c, "learning_rate", 1e-3, 1e-12, 10));
-    VPSDE_TRY(vpsde_config_uint(&t->warmup, c, "warmup", 100, 0, 1000000000));
-    VPSDE_TRY(vpsde_config_choice(&t->decay, c, "decay", "constant|cosine", 0));
-    VPSDE_TRY(vpsde_config_real(&t->clip, c, "clip", 1, 0, 1e9));
-    VPSDE_TRY(vpsde_config_real(&t->ema, c, "ema", 0.999, 0, 0.9999999));
-    return vpsde_config_uint(&t->checkpoint_every, c, "checkpoint_every", 1000, 1, 1000000000);
 }

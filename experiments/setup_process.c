@@ -242,6 +242,28 @@ static vpsde_status read_prediction(vpsde_setup *s, vpsde_config *section)
     return VPSDE_OK;
 }
 
+/* `compute: float32 | bf16` of a model that has the choice. */
+static vpsde_status read_compute(vpsde_setup *s, vpsde_config *section)
+{
+    int word;
+    vpsde_model *const m = s->model;
+    if (!m->type->set_compute) {
+        if (!vpsde_config_has(section, "compute")) return VPSDE_OK;
+        return vpsde_config_fail(section, "compute", "is for networks of kind unet; %s has none",
+                                 m->type->name);
+    }
+    VPSDE_TRY(vpsde_config_choice(&word, section, "compute", "float32|bf16", 0));
+    const vpsde_compute compute = (vpsde_compute)word;
+    if (compute != VPSDE_COMPUTE_FLOAT32 && (s->uses & VPSDE_USES_TRAIN)) {
+        return vpsde_config_fail(section, "compute",
+                                 "%s: training computes in float32; %s is for the network of a "
+                                 "checkpoint (path)",
+                                 vpsde_compute_name(compute), vpsde_compute_name(compute));
+    }
+    const vpsde_status status = vpsde_model_set_compute(m, compute);
+    return status == VPSDE_OK ? VPSDE_OK : vpsde_config_fail_at(status, section, "compute");
+}
+
 static vpsde_status configure(vpsde_setup *s, vpsde_config *section)
 {
     const char *kind;
@@ -254,7 +276,8 @@ static vpsde_status configure(vpsde_setup *s, vpsde_config *section)
     if (!type || !type->configure) {
         return vpsde_setup_unknown(section, "kind", "model", kind, model_name);
     }
-    return type->configure(&s->model, section);
+    VPSDE_TRY(type->configure(&s->model, section));
+    return read_compute(s, section);
 }
 
 static vpsde_status read_model(vpsde_setup *s, vpsde_config *section)
@@ -271,7 +294,8 @@ static vpsde_status read_model(vpsde_setup *s, vpsde_config *section)
     }
     VPSDE_TRY(vpsde_config_path(&s->model_path, section, "path", NULL));
     VPSDE_TRY(vpsde_model_open(&s->model, s->model_path));
-    return read_prediction(s, section);
+    VPSDE_TRY(read_prediction(s, section));
+    return read_compute(s, section);
 }
 
 vpsde_status vpsde_setup_read_model(vpsde_setup *s)

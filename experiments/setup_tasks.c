@@ -48,7 +48,7 @@ static vpsde_status read_pairs(vpsde_interpolate_setup *i, vpsde_config *c)
     if (vpsde_config_kind(c, "pairs") != VPSDE_NODE_SEQUENCE) {
         return vpsde_config_choice(&word, c, "pairs", "consecutive", 0);
     }
-    VPSDE_TRY(vpsde_config_numbers(&i->rows, &rank, dims, 2, c, "pairs"));
+    VPSDE_TRY(vpsde_config_wholes(&i->rows, &rank, dims, 2, c, "pairs"));
     if (rank != 2 || dims[0] == 0 || dims[1] != 2) {
         return vpsde_config_fail(c, "pairs",
                                  "expected consecutive, or a list of pairs of rows of "

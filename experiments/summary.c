@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "analysis/digits.h"
 #include "core/clock.h"
 
 /* A column of one value a row. */
@@ -94,10 +95,22 @@ static vpsde_status forward(void *self, size_t first, size_t n, const void *cons
     return s->next->write(s->next->self, first, n, data);
 }
 
+/* What the file gets, so that it is also what is told. */
+static double number(const vpsde_fact *facts, size_t n, const char *name, double otherwise)
+{
+    for (size_t f = 0; f < n; f++) {
+        if (strcmp(facts[f].name, name) == 0) return facts[f].number;
+    }
+    return otherwise;
+}
+
 static vpsde_status end(void *self, const vpsde_fact *provenance, size_t n_facts)
 {
     vpsde_summary *s = self;
-    s->wall_s = vpsde_clock_s() - s->start_s;
+    const double seconds = vpsde_clock_s() - s->start_s;
+    s->wall_s = number(provenance, n_facts, "wall_seconds", seconds);
+    s->rate =
+        number(provenance, n_facts, "samples_per_second", (double)(s->n - s->n_before) / s->wall_s);
     return s->next->end(s->next->self, provenance, n_facts);
 }
 
@@ -122,12 +135,14 @@ static void print_logp(const vpsde_summary *s, bool heading)
                "logp [nat]", "bits/dim", "+- s.e.", "nfe/row", "wall [s]");
     }
     if (s->n_failed == s->n) {
-        printf("%-24s %8zu %7zu %12s %12s %10s %9.1f %9.2f\n", s->label, s->n, s->n_failed, "-",
-               "-", "-", s->sum_nfe / (double)s->n, s->wall_s);
+        printf("%-24s %8zu %7zu %12s %12s %10s %9" VPSDE_DIGITS_NFE " %9" VPSDE_DIGITS_SECONDS "\n",
+               s->label, s->n, s->n_failed, "-", "-", "-", s->sum_nfe / (double)s->n, s->wall_s);
         return;
     }
-    printf("%-24s %8zu %7zu %12.6g %12.6f %10.2g %9.1f %9.2f\n", s->label, s->n, s->n_failed,
-           s->sum_logp / n, mean, sqrt(variance / n), s->sum_nfe / (double)s->n, s->wall_s);
+    printf("%-24s %8zu %7zu %12" VPSDE_DIGITS_NATS " %12" VPSDE_DIGITS_BITS
+           " %10" VPSDE_DIGITS_STDERR " %9" VPSDE_DIGITS_NFE " %9" VPSDE_DIGITS_SECONDS "\n",
+           s->label, s->n, s->n_failed, s->sum_logp / n, mean, sqrt(variance / n),
+           s->sum_nfe / (double)s->n, s->wall_s);
 }
 
 static void print_bound(const vpsde_summary *s, bool heading)
@@ -143,10 +158,12 @@ static void print_bound(const vpsde_summary *s, bool heading)
     if (s->n_failed == s->n) {
         printf("%12s %12s %10s %12s %12s", "-", "-", "-", "-", "-");
     } else {
-        printf("%12.6g %12.6f %10.2g %12.6g %12.6g", s->sum_logp / n, mean, sqrt(variance / n),
-               s->sum_iwae / n, s->sum_i_mmse / n);
+        printf("%12" VPSDE_DIGITS_NATS " %12" VPSDE_DIGITS_BITS " %10" VPSDE_DIGITS_STDERR
+               " %12" VPSDE_DIGITS_NATS " %12" VPSDE_DIGITS_NATS,
+               s->sum_logp / n, mean, sqrt(variance / n), s->sum_iwae / n, s->sum_i_mmse / n);
     }
-    printf(" %9.1f %9.2f\n", s->sum_nfe / (double)s->n, s->wall_s);
+    printf(" %9" VPSDE_DIGITS_NFE " %9" VPSDE_DIGITS_SECONDS "\n", s->sum_nfe / (double)s->n,
+           s->wall_s);
 }
 
 void vpsde_summary_print(const vpsde_summary *s, bool heading)
@@ -164,9 +181,9 @@ void vpsde_summary_print(const vpsde_summary *s, bool heading)
         printf("%-24s %9s %7s %10s %8s %9s %11s\n", "solver", "samples", "failed", "nfe/sample",
                "max nfe", "wall [s]", "samples/s");
     }
-    printf("%-24s %9zu %7zu %10.1f %8.0f %9.2f %11.4g\n", s->label, s->n, s->n_failed,
-           s->sum_nfe / (double)s->n, s->max_nfe, s->wall_s,
-           (double)(s->n - s->n_before) / s->wall_s);
+    printf("%-24s %9zu %7zu %10" VPSDE_DIGITS_NFE " %8" VPSDE_DIGITS_COUNT
+           " %9" VPSDE_DIGITS_SECONDS " %11" VPSDE_DIGITS_RATE "\n",
+           s->label, s->n, s->n_failed, s->sum_nfe / (double)s->n, s->max_nfe, s->wall_s, s->rate);
 }
 
 vpsde_status vpsde_summary_status(const vpsde_summary *s, vpsde_status status)

@@ -13,7 +13,7 @@ typedef struct vpsde_summary {
     char label[128];
     vpsde_run *run;               /* of `next`, or NULL: rows it has from before count too */
     size_t n, n_failed, n_before; /* n_before: of the n, from before */
-    double start_s, wall_s;
+    double start_s, wall_s, rate; /* rate: rows of now a second */
     double sum_nfe, sum_jvp, max_nfe;
     /* of the discrete bound */
     double sum_iwae, sum_iwae_2, sum_i_mmse, sum_i_mmse_2;

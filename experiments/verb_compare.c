@@ -4,24 +4,29 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "experiments/collect.h"
-#include "experiments/compare.h"
+#include "experiments/compare_bench.h"
 #include "experiments/job.h"
 
 /* Memory of a comparison, and where it stands. */
 typedef struct work {
     const vpsde_setup *s;
     const vpsde_cli *cli;
-    double *x, *reference, *distance; /* (count, d), (count, d), (count) */
-    vpsde_compare_row *rows;          /* (cases) */
-    bool *done;                       /* (cases) from before an interruption */
-    size_t n_runs, runs_done;         /* samplings, those of the reference included */
+    vpsde_bench *bench;
+    size_t at_seed, leading; /* at_seed: what the bench holds, n_seeds for none */
+    double *x;               /* (count, d) */
+    vpsde_compare_row *rows; /* (cases) */
+    double **replicate;      /* (cases) of the leading metric; NULL where it is not at hand */
+    bool *done;              /* (cases) from before an interruption */
+    vpsde_compare_summary summary;
+    size_t n_runs, runs_done; /* samplings, those of the reference included */
 } work;
 
 static void show(void *context, size_t done, size_t total)
 {
     const work *w = context;
     const vpsde_control *control = &w->cli->control;
-    control->progress(control->context, w->runs_done * total + done, w->n_runs * total);
+    const size_t runs = w->runs_done < w->n_runs ? w->runs_done : w->n_runs - 1;
+    control->progress(control->context, runs * total + done, w->n_runs * total);
 }
 
 /* One sampling into x; samples that fail are NaN there. */
@@ -44,29 +49,33 @@ static size_t grid_number(const vpsde_sampler_entry *e)
     return i;
 }
 
-static vpsde_status measure(vpsde_compare_row *row, work *w)
+/* The bench for a seed: its reference, law and resamples. */
+static vpsde_status go_to_seed(work *w, size_t seed)
 {
-    const size_t count = w->s->sampler.count;
-    const vpsde_metric_input in = {
-        .n = vpsde_distances(w->distance, w->x, w->reference, count, w->s->model->dim),
-        .distance = w->distance};
-    row->failed = (int64_t)(count - in.n);
-    for (size_t m = 0; vpsde_metric_at(m); m++) {
-        row->metric[m] = (double)NAN;
-        if (in.n > 0) VPSDE_TRY(vpsde_metric_at(m)->eval(&row->metric[m], &in));
+    double *reference = vpsde_bench_reference(w->bench);
+    if (w->at_seed == seed) return VPSDE_OK;
+    if (reference) {
+        vpsde_collect collect;
+        vpsde_sampling sampling = vpsde_setup_reference(w->s, seed, w->cli);
+        const vpsde_status status = run_into(reference, &collect, w, &sampling);
+        if (status != VPSDE_OK) return vpsde_fail_in(status, "compare.reference");
     }
-    return VPSDE_OK;
+    w->at_seed = seed;
+    return vpsde_bench_seed(w->bench, seed);
 }
 
-static vpsde_status run_case(vpsde_compare_row *row, work *w, const vpsde_compare_level *level,
-                             size_t seed)
+static vpsde_status run_case(vpsde_compare_row *row, double *replicate, work *w, size_t number)
 {
+    const size_t n_seeds = w->s->compare.n_seeds, seed = number % n_seeds;
+    const vpsde_compare_level *level = &w->s->compare.levels[number / n_seeds];
     const vpsde_sampler_entry *e = &w->s->compare.entries[level->entry];
+    VPSDE_TRY(go_to_seed(w, seed));
     const double count = (double)w->s->sampler.count, start = vpsde_clock_s();
     vpsde_sampling sampling = vpsde_setup_level(w->s, level, seed, w->cli);
     vpsde_collect collect;
-    const vpsde_status status = run_into(w->x, &collect, w, &sampling);
+    vpsde_status status = run_into(w->x, &collect, w, &sampling);
     if (status != VPSDE_OK) return vpsde_fail_in(status, "compare %s", e->label);
+    const double seconds = vpsde_clock_s() - start;
     *row = (vpsde_compare_row){
         .solver = (int32_t)level->entry,
         .seed = (int32_t)seed,
@@ -76,44 +85,99 @@ static vpsde_status run_case(vpsde_compare_row *row, work *w, const vpsde_compar
         .rtol = level->rtol,
         .atol = level->atol,
         .nfe = collect.sum_nfe / count,
+        .jvp = collect.sum_jvp / count,
         .rejected = collect.sum_rejected / count,
-        .wall_s = vpsde_clock_s() - start,
+        .wall_s = seconds,
+        .nfe_per_s = collect.sum_nfe / seconds,
     };
-    return measure(row, w);
+    status = vpsde_bench_measure(row, replicate, w->leading, w->bench, w->x,
+                                 vpsde_compare_is_paired(&w->s->compare, level->entry));
+    return status == VPSDE_OK ? status : vpsde_fail_in(status, "compare %s", e->label);
 }
 
-/* All levels from the start states and along the paths of one seed. */
+/* All levels from the start states and along the paths of one seed, and an exact sample. */
 static vpsde_status run_seed(work *w, size_t seed, vpsde_sink *sink)
 {
     const vpsde_compare_setup *c = &w->s->compare;
-    bool has_reference = false;
     for (size_t l = 0; l < c->n_levels; l++) {
         const size_t number = l * c->n_seeds + seed;
         if (w->done[number]) continue;
-        if (!has_reference) {
-            vpsde_collect collect;
-            vpsde_sampling sampling = vpsde_setup_reference(w->s, seed, w->cli);
-            const vpsde_status status = run_into(w->reference, &collect, w, &sampling);
-            if (status != VPSDE_OK) return vpsde_fail_in(status, "compare.reference");
-            has_reference = true;
-        }
-        VPSDE_TRY(run_case(&w->rows[number], w, &c->levels[l], seed));
+        VPSDE_TRY(vpsde_alloc(&w->replicate[number], VPSDE_RESAMPLES, sizeof(double)));
+        VPSDE_TRY(run_case(&w->rows[number], w->replicate[number], w, number));
         VPSDE_TRY(vpsde_compare_write(sink, w->s, number, &w->rows[number]));
     }
+    VPSDE_TRY(go_to_seed(w, seed));
+    w->summary.floor[seed].seed = (int32_t)seed;
+    return vpsde_bench_floor(&w->summary.floor[seed], w->bench);
+}
+
+/* Replicates of a case from before an interruption: the same samples once more. */
+static vpsde_status find_replicate(work *w, size_t number)
+{
+    vpsde_compare_row again;
+    if (w->replicate[number]) return VPSDE_OK;
+    VPSDE_TRY(vpsde_alloc(&w->replicate[number], VPSDE_RESAMPLES, sizeof(double)));
+    return run_case(&again, w->replicate[number], w, number);
+}
+
+/* Seed by seed the difference of paired replicates; then their mean. */
+static vpsde_status resolve(work *w, vpsde_verdict *v, double *scratch, double *value,
+                            vpsde_interval *of)
+{
+    const size_t n_seeds = w->s->compare.n_seeds, m = w->leading;
+    const double floor = w->summary.floor[n_seeds].metric[m];
+    for (size_t seed = 0; seed < n_seeds; seed++) {
+        const size_t best = v->best_level * n_seeds + seed, next = v->next_level * n_seeds + seed;
+        VPSDE_TRY(find_replicate(w, best));
+        VPSDE_TRY(find_replicate(w, next));
+        for (size_t b = 0; b < VPSDE_RESAMPLES; b++) {
+            scratch[b] = vpsde_compare_error(m, w->replicate[next][b], floor) -
+                         vpsde_compare_error(m, w->replicate[best][b], floor);
+        }
+        value[seed] = vpsde_compare_error(m, w->rows[next].metric[m], floor) -
+                      vpsde_compare_error(m, w->rows[best].metric[m], floor);
+        VPSDE_TRY(vpsde_percentile_interval(&of[seed], scratch, 0.95));
+    }
+    const vpsde_interval all = vpsde_pool_intervals(&v->difference, value, of, n_seeds);
+    v->low = all.low;
+    v->high = all.high;
+    v->is_real = v->low > 0 || v->high < 0;
     return VPSDE_OK;
+}
+
+static vpsde_status resolve_all(work *w)
+{
+    const size_t n_seeds = w->s->compare.n_seeds;
+    double *scratch;
+    vpsde_interval *of;
+    VPSDE_TRY(vpsde_alloc(&scratch, VPSDE_RESAMPLES + n_seeds, sizeof(*scratch)));
+    vpsde_status status = vpsde_alloc(&of, n_seeds, sizeof(*of));
+    if (status == VPSDE_OK) {
+        for (size_t k = 0; status == VPSDE_OK && k < w->summary.n_verdicts; k++) {
+            vpsde_verdict *v = &w->summary.verdict[k];
+            if (v->next >= 0) status = resolve(w, v, scratch, scratch + VPSDE_RESAMPLES, of);
+        }
+        free(of);
+    }
+    free(scratch);
+    return status;
 }
 
 static vpsde_status make_room(work *w)
 {
     const size_t cases = vpsde_compare_cases(w->s), count = w->s->sampler.count;
+    const size_t seeds = w->s->compare.n_seeds;
     size_t values;
     VPSDE_TRY(vpsde_size_mul(&values, count, w->s->model->dim, "the samples"));
     VPSDE_TRY(vpsde_alloc(&w->x, values, sizeof(*w->x)));
-    VPSDE_TRY(vpsde_alloc(&w->reference, values, sizeof(*w->reference)));
-    VPSDE_TRY(vpsde_alloc(&w->distance, count, sizeof(*w->distance)));
     VPSDE_TRY(vpsde_alloc(&w->rows, cases, sizeof(*w->rows)));
+    VPSDE_TRY(vpsde_alloc(&w->replicate, cases, sizeof(*w->replicate)));
     VPSDE_TRY(vpsde_alloc(&w->done, cases, sizeof(*w->done)));
-    w->n_runs = cases + w->s->compare.n_seeds;
+    VPSDE_TRY(vpsde_alloc(&w->summary.floor, seeds + 1, sizeof(*w->summary.floor)));
+    VPSDE_TRY(vpsde_bench_create(&w->bench, w->s, w->cli));
+    w->n_runs = cases + (vpsde_bench_reference(w->bench) ? seeds : 0);
+    w->leading = vpsde_compare_leading(w->s);
+    w->at_seed = seeds;
     return VPSDE_OK;
 }
 
@@ -124,7 +188,7 @@ static vpsde_status take_up(work *w, vpsde_run *run)
     for (size_t i = 0; i < vpsde_compare_cases(w->s); i++) {
         w->done[i] = sink->has && sink->has(sink->self, i, 1);
         w->runs_done += w->done[i];
-        w->rows[i].wall_s = (double)NAN;
+        w->rows[i].wall_s = w->rows[i].nfe_per_s = (double)NAN;
     }
     return vpsde_compare_load(w->rows, w->s, run);
 }
@@ -141,6 +205,9 @@ static vpsde_status run_all(work *w, vpsde_run *run)
     }
     const vpsde_fact fact = {.name = "wall_seconds", .number = vpsde_clock_s() - start};
     VPSDE_TRY(sink->end(sink->self, &fact, 1));
+    VPSDE_TRY(vpsde_compare_summarise(&w->summary, w->s, w->rows));
+    VPSDE_TRY(resolve_all(w));
+    VPSDE_TRY(vpsde_compare_write_summary(sink, w->s, &w->summary));
     return vpsde_compare_times(sink, w->s, w->rows);
 }
 
@@ -148,23 +215,31 @@ static vpsde_status tell(const work *w)
 {
     int64_t failed = 0;
     vpsde_progress_done();
-    if (!w->cli->quiet) vpsde_compare_print(w->s, w->rows);
+    if (!w->cli->quiet) vpsde_compare_print(w->s, &w->summary);
     for (size_t i = 0; i < vpsde_compare_cases(w->s); i++) failed += w->rows[i].failed;
     if (failed == 0) return VPSDE_OK;
     return vpsde_fail(VPSDE_EPARTIAL, "compare: %lld of %zu samples failed; see the column failed",
                       (long long)failed, vpsde_compare_cases(w->s) * w->s->sampler.count);
 }
 
+static void close_work(work *w)
+{
+    for (size_t i = 0; w->replicate && i < vpsde_compare_cases(w->s); i++) free(w->replicate[i]);
+    free(w->replicate);
+    vpsde_bench_destroy(w->bench);
+    vpsde_compare_summary_free(&w->summary);
+    free(w->x);
+    free(w->rows);
+    free(w->done);
+}
+
 static vpsde_status compute(const vpsde_setup *s, const vpsde_cli *cli, vpsde_run *run)
 {
     work w = {.s = s, .cli = cli};
+    if (!cli->quiet) vpsde_compare_warn(s);
     vpsde_status status = run_all(&w, run);
     if (status == VPSDE_OK) status = tell(&w);
-    free(w.x);
-    free(w.reference);
-    free(w.distance);
-    free(w.rows);
-    free(w.done);
+    close_work(&w);
     return status;
 }
 

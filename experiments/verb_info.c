@@ -10,6 +10,8 @@
 #include "core/h5_list.h"
 #include "core/mem.h"
 #include "experiments/cli.h"
+#include "experiments/info_network.h"
+#include "models/diffusers.h"
 
 static vpsde_status describe_model(const char *path)
 {
@@ -20,15 +22,23 @@ static vpsde_status describe_model(const char *path)
         printf("%s%zu", i ? " x " : " = ", m->shape[i]);
     printf("\nprediction   %s\nparameters   %zu\nsha256       %s\n",
            vpsde_prediction_name(m->prediction), m->n_parameters, m->sha256);
+    vpsde_info_network(m);
     if (m->process.schedule) {
         printf("process      %s, label %g t %+g\n", m->process.schedule->name,
                m->process.label_scale, m->process.label_offset);
+        if (m->process.n_betas > 0) printf("    %-12s %zu\n", "betas", m->process.n_betas);
         for (size_t i = 0; i < vpsde_param_count(m->process.schedule->params); i++) {
             printf("    %-12s %.17g\n", m->process.schedule->params[i].name, m->process.param[i]);
         }
     }
     vpsde_model_destroy(m);
     return VPSDE_OK;
+}
+
+static vpsde_status describe_folder(const char *path)
+{
+    VPSDE_TRY(describe_model(path));
+    return vpsde_info_scheduler(path);
 }
 
 static void print_object(void *context, const vpsde_h5_object *object)
@@ -90,6 +100,7 @@ static vpsde_status run(const vpsde_cli *cli)
         return vpsde_fail(VPSDE_EDATA, "%s: unfinished; 'vpsde resume %s' goes on", cli->input,
                           cli->input);
     }
+    if (vpsde_is_folder(cli->input)) return describe_folder(cli->input);
     while (!ends_in(cli->input, kinds[i].suffix)) i++; /* the last one fits everything */
     return kinds[i].describe(cli->input);
 }
@@ -98,7 +109,8 @@ const vpsde_verb vpsde_verb_info = {
     .name = "info",
     .input = "FILE",
     .summary = "Describes a checkpoint, a run file or a data set.",
-    .doc = "A .safetensors file is a checkpoint, an .h5 file a run, anything else (.npy, IDX, "
-           "FILE.h5:/dataset) data.",
+    .doc =
+        "A .safetensors file is a checkpoint, as is a folder that diffusers wrote, an .h5 file a "
+        "run, anything else (.npy, IDX, FILE.h5:/dataset) data.",
     .run = run,
 };

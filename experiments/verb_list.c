@@ -4,6 +4,7 @@
 
 #include <vpsde/vpsde.h>
 
+#include "analysis/metrics.h"
 #include "core/mem.h"
 #include "experiments/cli.h"
 
@@ -60,6 +61,13 @@ static void list_models(void)
     }
 }
 
+static void list_metrics(void)
+{
+    for (size_t i = 0; vpsde_metric_at(i); i++) {
+        print_row(vpsde_metric_at(i)->name, vpsde_metric_at(i)->description, NULL);
+    }
+}
+
 static void list_verbs(void)
 {
     for (size_t i = 0; vpsde_verb_at(i); i++) {
@@ -72,7 +80,7 @@ static const struct {
     void (*list)(void);
 } lists[] = {
     {"solvers", list_solvers}, {"schedules", list_schedules}, {"grids", list_grids},
-    {"models", list_models},   {"verbs", list_verbs},
+    {"models", list_models},   {"metrics", list_metrics},     {"verbs", list_verbs},
 };
 enum { N_LISTS = sizeof(lists) / sizeof(lists[0]) };
 
@@ -88,15 +96,15 @@ static vpsde_status run(const vpsde_cli *cli)
     }
     const char *near = vpsde_nearest(cli->input, names, N_LISTS);
     return vpsde_fail(VPSDE_EUSAGE,
-                      "list: unknown word '%s'; expected solvers, schedules, grids, models or "
-                      "verbs%s%s",
+                      "list: unknown word '%s'; expected solvers, schedules, grids, models, "
+                      "metrics or verbs%s%s",
                       cli->input, near ? "; did you mean " : "", near ? near : "");
 }
 
 const vpsde_verb vpsde_verb_list = {
     .name = "list",
     .input = "WHAT",
-    .summary = "Prints what is registered: solvers, schedules, grids, models, verbs.",
+    .summary = "Prints what is registered: solvers, schedules, grids, models, metrics, verbs.",
     .doc = "The first word of each line is the name to use in a configuration; in a pipe there is "
            "one line a name. On a terminal each name is followed by its parameters.",
     .run = run,

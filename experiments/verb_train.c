@@ -9,12 +9,14 @@
 #include "core/mem.h"
 #include "experiments/loss_curve.h"
 #include "experiments/setup.h"
+#include "experiments/train_progress.h"
+#include "experiments/train_samples.h"
 #include "models/train.h"
 
-/* The files of one training: MODEL.safetensors, MODEL.state.safetensors, MODEL.h5, and a lock while
- * it goes on. */
+/* The files of one training: MODEL.safetensors, MODEL.state.safetensors, MODEL.h5,
+ * MODEL.samples.pgm or .ppm, and a lock while it goes on. */
 typedef struct files {
-    char *model, *state, *curve, *lock;
+    char *model, *state, *curve, *samples, *lock;
     int lock_fd; /* 0: not held */
 } files;
 
@@ -23,9 +25,9 @@ typedef struct session {
     vpsde_setup setup;
     files files;
     char *note; /* what decides the bits: seed, process, model, data with its hash, train */
-    float *x0;  /* (count, d) */
     vpsde_train_state *state;
     vpsde_loss_curve *curve;
+    vpsde_train_progress progress;
     vpsde_training training;
 } session;
 
@@ -82,22 +84,14 @@ static vpsde_status check_outputs(const files *f, const vpsde_cli *cli)
     return VPSDE_OK;
 }
 
-static vpsde_status load_data(session *s)
+/* Keys of the section `train` that change no bit. */
+static bool is_idle(const char *line)
 {
-    const size_t first = s->setup.data.first, n = s->setup.data.count, d = s->setup.model->dim;
-    const vpsde_row_source source = vpsde_setup_source(&s->setup);
-    size_t count;
-    double *x;
-    VPSDE_TRY(vpsde_size_mul(&count, n, d, "data"));
-    VPSDE_TRY(vpsde_alloc(&s->x0, count, sizeof(*s->x0)));
-    VPSDE_TRY(vpsde_alloc(&x, d, sizeof(*x)));
-    vpsde_status status = VPSDE_OK;
-    for (size_t i = 0; status == VPSDE_OK && i < n; i++) {
-        status = source.read(source.context, first + i, 1, x);
-        for (size_t j = 0; status == VPSDE_OK && j < d; j++) s->x0[i * d + j] = (float)x[j];
+    static const char *const keys[] = {"  checkpoint_every:", "  sample_every:", "  samples:"};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (strncmp(line, keys[i], strlen(keys[i])) == 0) return true;
     }
-    free(x);
-    return status;
+    return false;
 }
 
 /* The lines of the resolved configuration that decide the bits of a training. */
@@ -106,15 +100,18 @@ static vpsde_status write_note(session *s)
     static const char *const sections[] = {"seed:", "process:", "model:", "data:", "train:"};
     const char *line = s->setup.resolved, *end;
     bool kept = false;
-    VPSDE_TRY(vpsde_alloc(&s->note, strlen(line) + 128, 1));
+    VPSDE_TRY(vpsde_alloc(&s->note, strlen(line) + 256, 1));
     size_t used =
         (size_t)sprintf(s->note, "data_sha256: %s\n", vpsde_data_sha256(s->setup.data.data));
+    if (s->setup.data.classes) {
+        used += (size_t)sprintf(s->note + used, "labels_sha256: %s\n", s->setup.data.labels_sha256);
+    }
     for (; (end = strchr(line, '\n')); line = end + 1) {
         if (*line != ' ') kept = false;
         for (size_t i = 0; *line != ' ' && i < sizeof(sections) / sizeof(sections[0]); i++) {
             kept = kept || strncmp(line, sections[i], strlen(sections[i])) == 0;
         }
-        if (!kept || strncmp(line, "  checkpoint_every:", 19) == 0) continue;
+        if (!kept || is_idle(line)) continue;
         memcpy(s->note + used, line, (size_t)(end + 1 - line));
         used += (size_t)(end + 1 - line);
     }
@@ -148,13 +145,27 @@ static vpsde_status resume(session *s, const vpsde_cli *cli)
     return vpsde_loss_curve_read(s->curve, s->files.curve, s->state->step);
 }
 
+/* A report of vpsde_train. */
+static void stepped(void *self, const vpsde_train_report *report)
+{
+    session *const s = self;
+    vpsde_loss_curve_add(s->curve, report);
+    vpsde_train_progress_step(&s->progress, report->step);
+}
+
 static void describe(session *s, const vpsde_cli *cli)
 {
     const vpsde_train_setup *t = &s->setup.train;
     vpsde_training_init(&s->training);
     s->training.process = s->setup.process;
-    s->training.x0 = s->x0;
+    s->training.source = vpsde_setup_source(&s->setup);
+    s->training.first = s->setup.data.first;
     s->training.count = s->setup.data.count;
+    s->training.classes = s->setup.data.classes;
+    s->training.class_dropout = t->class_dropout;
+    s->training.flip = t->flip;
+    s->training.prediction = t->prediction;
+    s->training.weighting = (vpsde_weighting)t->weighting;
     s->training.seed = s->setup.seed;
     s->training.steps = t->steps;
     s->training.batch = t->batch;
@@ -164,9 +175,15 @@ static void describe(session *s, const vpsde_cli *cli)
     s->training.clip = t->clip;
     s->training.ema = t->ema;
     s->training.n_threads = cli->threads;
-    s->training.context = s->curve;
-    s->training.report = vpsde_loss_curve_add;
-    s->training.control = cli->control;
+    s->training.context = s;
+    s->training.report = stepped;
+    s->training.control.stop = cli->control.stop;
+    s->progress = (vpsde_train_progress){.terminal = cli->control.progress != NULL,
+                                         .quiet = cli->quiet,
+                                         .batch = t->batch,
+                                         .steps = t->steps,
+                                         .step = s->state->step,
+                                         .curve = s->curve};
 }
 
 static vpsde_status save_curve(const session *s, bool complete)
@@ -193,24 +210,62 @@ static vpsde_status diverged(const session *s)
     return vpsde_fail(VPSDE_ENUMERIC, "%s; the loss curve is in %s", message, s->files.curve);
 }
 
-/* Trains to the end, saving every checkpoint_every steps and where it is stopped. */
-static vpsde_status train(session *s)
+static uint64_t next_multiple(uint64_t step, uint64_t every, uint64_t last)
 {
-    const uint64_t steps = s->setup.train.steps, every = s->setup.train.checkpoint_every;
-    while (s->state->step < steps) {
-        const uint64_t next = (s->state->step / every + 1) * every;
-        s->training.last = next < steps ? next : steps;
+    const uint64_t next = every > 0 ? (step / every + 1) * every : last;
+    return next < last ? next : last;
+}
+
+static vpsde_status stopped(const session *s)
+{
+    return vpsde_fail(VPSDE_ESTOPPED, "stopped after step %llu of %llu; --resume goes on",
+                      (unsigned long long)s->state->step, (unsigned long long)s->setup.train.steps);
+}
+
+/* What is due after this step: files, a line, a sheet of samples. */
+static vpsde_status due(session *s, const vpsde_cli *cli)
+{
+    const vpsde_train_setup *t = &s->setup.train;
+    const uint64_t step = s->state->step;
+    const bool last = step == t->steps;
+    if (last || step % t->checkpoint_every == 0) {
+        VPSDE_TRY(save(s, last));
+        vpsde_train_progress_checkpoint(&s->progress);
+    }
+    if (t->sample_every == 0 || (!last && step % t->sample_every != 0)) return VPSDE_OK;
+    const vpsde_status status = vpsde_train_samples(&s->setup, cli, s->files.samples);
+    if (status != VPSDE_ESTOPPED || last) return status;
+    VPSDE_TRY(save(s, false));
+    return stopped(s);
+}
+
+/* Trains to the end, pausing every checkpoint_every and sample_every steps and where it is stopped. */
+static vpsde_status train(session *s, const vpsde_cli *cli)
+{
+    const vpsde_train_setup *t = &s->setup.train;
+    while (s->state->step < t->steps) {
+        s->training.last = next_multiple(s->state->step, t->checkpoint_every,
+                                         next_multiple(s->state->step, t->sample_every, t->steps));
+        vpsde_train_progress_start(&s->progress);
         const vpsde_status status = vpsde_train(&s->training, s->setup.model, s->state);
         if (status == VPSDE_ESTOPPED) {
             VPSDE_TRY(save(s, false));
-            return vpsde_fail(status, "stopped after step %llu of %llu; --resume goes on",
-                              (unsigned long long)s->state->step, (unsigned long long)steps);
+            return stopped(s);
         }
         if (status == VPSDE_ENUMERIC) return diverged(s);
         VPSDE_TRY(status);
-        VPSDE_TRY(save(s, s->state->step == steps));
+        VPSDE_TRY(due(s, cli));
     }
     return VPSDE_OK;
+}
+
+/* A picture of grey values, or of colours. */
+static vpsde_status name_samples(session *s)
+{
+    const bool colour = s->setup.model->rank == 3 && s->setup.model->shape[0] == 3;
+    const int stem = (int)(strlen(s->files.model) - strlen(suffix));
+    return vpsde_format(&s->files.samples, "%.*s.samples.%s", stem, s->files.model,
+                        colour ? "ppm" : "pgm");
 }
 
 static vpsde_status prepare(session *s, const vpsde_cli *cli)
@@ -222,8 +277,9 @@ static vpsde_status prepare(session *s, const vpsde_cli *cli)
     VPSDE_TRY(vpsde_setup_spares_inputs(&s->setup, cli, s->files.model));
     VPSDE_TRY(vpsde_setup_spares_inputs(&s->setup, cli, s->files.state));
     VPSDE_TRY(vpsde_setup_spares_inputs(&s->setup, cli, s->files.curve));
+    VPSDE_TRY(name_samples(s));
+    VPSDE_TRY(vpsde_setup_spares_inputs(&s->setup, cli, s->files.samples));
     VPSDE_TRY(write_note(s));
-    VPSDE_TRY(load_data(s));
     VPSDE_TRY(vpsde_loss_curve_create(&s->curve, s->setup.train.steps));
     if (cli->resume) {
         VPSDE_TRY(resume(s, cli));
@@ -239,13 +295,13 @@ static void release(session *s)
 {
     vpsde_train_state_destroy(s->state);
     vpsde_loss_curve_destroy(s->curve);
-    free(s->x0);
     free(s->note);
     drop_lock(&s->files);
     free(s->files.lock);
     free(s->files.model);
     free(s->files.state);
     free(s->files.curve);
+    free(s->files.samples);
     vpsde_setup_close(&s->setup);
 }
 
@@ -253,7 +309,7 @@ static vpsde_status run(const vpsde_cli *cli)
 {
     session s = {0};
     vpsde_status status = prepare(&s, cli);
-    if (status == VPSDE_OK) status = train(&s);
+    if (status == VPSDE_OK) status = train(&s, cli);
     vpsde_progress_done();
     if (status == VPSDE_OK && !cli->quiet) {
         printf("%s: %zu parameters, %llu steps, loss %.4f (mean of the last tenth); curve in %s\n",
@@ -269,10 +325,14 @@ const vpsde_verb vpsde_verb_train = {
     .input = "CONFIG",
     .summary = "Trains an eps-network on the data of the configuration.",
     .doc =
-        "Reads the sections process, model (kind: mlp), data and train. Writes MODEL.safetensors "
-        "(averaged weights), MODEL.h5 (the loss curve) and MODEL.state.safetensors, from which "
-        "--resume goes on with the same bits as an uninterrupted training. Example:\n\n"
-        "  vpsde train experiments/fashion-mnist-train.yaml -o mnist.safetensors",
+        "Reads the sections process, model (kind: mlp or unet), data and train. Writes "
+        "MODEL.safetensors (averaged weights), MODEL.h5 (the loss curve) and "
+        "MODEL.state.safetensors, from which --resume goes on with the same bits as an "
+        "uninterrupted training. With train.sample_every also MODEL.samples.pgm (.ppm in colour), "
+        "images drawn from the averaged weights. data.labels names a file with the class of every "
+        "row; train.class_dropout forgets some of them, for guidance. train.flip mirrors images "
+        "left-right with probability 1/2: it needs rows that are images. Example:\n\n"
+        "  vpsde train experiments/fashion-mnist-mlp-train.yaml -o mlp.safetensors",
     .options = VPSDE_CLI_OUTPUT | VPSDE_CLI_FORCE | VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS |
                VPSDE_CLI_WORKS | VPSDE_CLI_RESUME,
     .run = run,

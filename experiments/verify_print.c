@@ -1,6 +1,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "analysis/digits.h"
 #include "experiments/verify.h"
 
 static const char *verdict(const vpsde_orders_case *c)
@@ -9,16 +10,16 @@ static const char *verdict(const vpsde_orders_case *c)
     return c->pass ? "pass" : "MISS";
 }
 
-/* A number with `decimals`, or a dash. */
-static const char *cell(char out[32], bool known, int decimals, double value)
+/* A measured order or its tolerance, or a dash. */
+static const char *cell(char out[32], bool known, double value)
 {
-    snprintf(out, 32, known ? "%.*f" : "-", decimals, value);
+    snprintf(out, 32, known ? "%" VPSDE_DIGITS_ORDER : "-", value);
     return out;
 }
 
 static const char *order(char out[32], double value)
 {
-    snprintf(out, 32, value > 0 ? "%g" : "-", value);
+    snprintf(out, 32, value > 0 ? "%" VPSDE_DIGITS_DECLARED : "-", value);
     return out;
 }
 
@@ -32,8 +33,8 @@ void vpsde_verify_print(const vpsde_orders_case *cases, size_t n)
         char text[4][32];
         printf("%-22s %-44s %-6s %8s %7s %8s %9s  %s\n", c->solver->name, *c->form ? c->form : "-",
                vpsde_order_kind_name[c->kind], order(text[0], c->declared),
-               order(text[1], c->claimed), cell(text[2], measured, 2, c->measured),
-               cell(text[3], measured, 2, c->tolerance), verdict(c));
+               order(text[1], c->claimed), cell(text[2], measured, c->measured),
+               cell(text[3], measured, c->tolerance), verdict(c));
     }
 }
 
@@ -67,7 +68,7 @@ static void print_order(const vpsde_orders_case *c)
     char text[3][32];
     printf("| `%s` | %s | %s | %s | %s | %s |\n", c->solver->name, *c->form ? c->form : "defaults",
            vpsde_order_kind_name[c->kind], order(text[0], c->declared), order(text[1], c->claimed),
-           cell(text[2], c->kind != VPSDE_ORDER_NONE, 2, c->measured));
+           cell(text[2], c->kind != VPSDE_ORDER_NONE, c->measured));
 }
 
 void vpsde_verify_print_page(const vpsde_orders_case *cases, size_t n)

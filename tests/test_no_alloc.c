@@ -4,6 +4,7 @@
 #include "tests/toy.h"
 
 #include "models/mlp.h"
+#include "models/unet.h"
 
 enum { COUNT = 40, STEPS = 12, DIM = 2, TIMES = 5 };
 
@@ -142,6 +143,48 @@ static void no_step_allocates_with_an_mlp(void **state)
     vpsde_model_destroy(mlp);
 }
 
+/* Of a network whose evaluations are many times an MLP's the evaluation alone: values, then values with
+ * tangents, in both kinds of numbers. */
+static void no_evaluation_allocates_with_a_unet(void **state)
+{
+    enum { ROWS = 10, TANGENTS = 2, PIXELS = 64 };
+    static double x[ROWS * PIXELS], dx[ROWS * TANGENTS * PIXELS], eps[ROWS * PIXELS];
+    static double deps[ROWS * TANGENTS * PIXELS];
+    (void)state;
+    vpsde_unet_spec spec;
+    vpsde_unet_spec_init(&spec);
+    spec.height = spec.width = 8;
+    spec.in_channels = spec.out_channels = 1;
+    spec.block_out_channels[0] = spec.block_out_channels[1] = spec.block_out_channels[2] = 8;
+    spec.norm_num_groups = 4;
+    spec.num_class_embeds = 3;
+    spec.null_class = true;
+    vpsde_model *unet;
+    assert_ok(vpsde_unet_create(&unet, &spec, 1));
+    for (vpsde_compute c = VPSDE_COMPUTE_FLOAT32; c <= VPSDE_COMPUTE_BF16; c++) {
+        void *ws;
+        assert_ok(vpsde_model_set_compute(unet, c));
+        assert_ok(vpsde_model_workspace_create(&ws, unet, ROWS, TANGENTS));
+        allocations = 0;
+        for (size_t k = 0; k <= TANGENTS; k++) {
+            const vpsde_eval e = {.n = ROWS - k,
+                                  .k = k,
+                                  .coef = &(vpsde_coef){.alpha = 1, .sigma = 1, .label = 10},
+                                  .x = x,
+                                  .dx = k ? dx : NULL,
+                                  .eps = eps,
+                                  .deps = k ? deps : NULL};
+            watching = true;
+            const vpsde_status status = vpsde_model_eval(unet, ws, &e);
+            watching = false;
+            assert_ok(status);
+        }
+        assert_int_equal(allocations, 0);
+        vpsde_model_workspace_destroy(unet, ws);
+    }
+    vpsde_model_destroy(unet);
+}
+
 /* The count counts. */
 static void an_allocating_model_is_seen(void **state)
 {
@@ -170,6 +213,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_step_allocates_with_a_mixture),
         cmocka_unit_test(no_step_allocates_with_an_mlp),
+        cmocka_unit_test(no_evaluation_allocates_with_a_unet),
         cmocka_unit_test(an_allocating_model_is_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

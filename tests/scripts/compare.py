@@ -1,5 +1,5 @@
 """compare.py VPSDE SOURCE: a comparison's numbers are those of `vpsde sample` and numpy, and its mistakes are told."""
-import os, subprocess, sys, tempfile
+import os, signal, subprocess, sys, tempfile, time
 
 import h5py
 import numpy as np
@@ -35,16 +35,23 @@ def final(entry, seed):
 
 def columns(path):
     with h5py.File(path) as f:
-        return {key: f["compare"][key][:] for key in f["compare"]}, dict(f["compare/solver"].attrs)
+        return {key: item[:] for key, item in f["compare"].items() if isinstance(item, h5py.Dataset)}, dict(f["compare/solver"].attrs)
+
+
+def table(path, name):
+    with h5py.File(path) as f:
+        return {key: item[:] for key, item in f[name].items()}
 
 
 def numbers():
     table = run("compare", "base.yaml", "-o", "base.h5").stdout
     assert "heun-k" in table and "median within nfe" in table and "best within 200: " in table, table
+    shown, _ = cells(table)
     c, attributes = columns("base.h5")
     assert attributes["flag_meanings"].decode().split() == ["ddim", "heun-k", "dopri5"]
     assert len(c["case"]) == 12 and (c["failed"] == 0).all()
     assert (c["steps"] == [4, 4, 9, 9, 4, 4, 9, 9, -1, -1, -1, -1]).all()
+    means = {}
     references = [final("{solver: gsl-rk8pd, rtol: 1.0e-11, atol: 1.0e-11}", 11 + seed)[0] for seed in (0, 1)]
     for i in range(12):
         tolerances = f"rtol: {c['rtol'][i]}, atol: {c['atol'][i]}"
@@ -55,6 +62,10 @@ def numbers():
         assert c["nfe"][i] == nfe, (i, c["nfe"][i], nfe)
         for name, value in (("rmse", np.sqrt((distance**2).mean())), ("median", np.median(distance)), ("p99", np.quantile(distance, 0.99))):
             assert abs(c[name][i] - value) <= 1e-13 * value, (i, name, c[name][i], value)
+            means[name, i] = value
+            assert c[name + "_low"][i] <= c[name + "_high"][i] and (name != "rmse" or c["rmse_low"][i] < value < c["rmse_high"][i])
+    for (name, i), value in means.items():
+        assert i % 2 or shown[name][i // 2] == "%.3e" % ((value + means[name, i + 1]) / 2), (name, i)
 
 
 def bits():
@@ -66,6 +77,208 @@ def bits():
     run("resume", "threads.h5")
     checked = subprocess.run([sys.executable, source + "/tests/check_run_file.py", "base.h5"], capture_output=True, text=True)
     assert checked.returncode == 0 and not checked.stdout, checked.stdout
+
+
+def law():
+    """Weak metrics against numpy, from the exact moments and from the samples of `vpsde sample`; an exact sample's row."""
+    c, attributes = columns("base.h5")
+    a2 = np.exp(-(0.1e-3 + 0.5 * 19.9e-6))
+    mean = np.sqrt(a2) * np.array([0.8, 0.7])
+    covariance = (1 - a2 + a2 * 0.085) * np.eye(2) + a2 * 0.21 * np.outer([4, 1], [4, 1])
+    x, _ = final("{solver: ddim, steps: 4}", 11)
+    assert abs(c["mean"][0] - np.linalg.norm(x.mean(0) - mean)) < 1e-12
+    assert abs(c["covariance"][0] - np.linalg.norm(np.cov(x.T, bias=True) - covariance)) < 1e-12
+    assert (c["cross_entropy"] > 0).all() and (c["thermometer"] > 0).all()
+    floor = table("base.h5", "compare/floor")
+    assert list(floor["seed"]) == [0, 1, -1] and "rmse" not in floor
+    for name in ("energy", "mmd", "sliced_wasserstein", "marginal", "mean", "covariance", "cross_entropy", "thermometer"):
+        assert np.isfinite(floor[name]).all() and (floor[name + "_low"] < floor[name + "_high"]).all(), name
+        assert floor[name][2] == floor[name][:2].sum() / 2, name
+    pooled = table("base.h5", "compare/pooled")
+    assert (pooled["seed"] == -1).all() and len(pooled["level"]) == 6
+    for name in ("median", "energy", "nfe"):
+        assert (pooled[name] == (c[name][0::2] + c[name][1::2]) / 2).all(), name
+    names = [key[:-4] for key in pooled if key.endswith("_low")]
+    for name in names:  # Zou & Donner 2008
+        assert np.allclose(pooled[name], (c[name][0::2] + c[name][1::2]) / 2, rtol=1e-15)
+        for end in ("_low", "_high"):
+            half = np.hypot(c[name][0::2] - c[name + end][0::2], c[name][1::2] - c[name + end][1::2]) / 2
+            assert np.allclose(abs(pooled[name] - pooled[name + end]), half, rtol=1e-9), (name, end)
+    assert len(names) == 11, names
+
+
+def cells(text):
+    """The terminal's first table as {column: texts}, and the exact sample's row."""
+    heads, *lines = [line.split() for line in text.splitlines()]
+    rows = [line for line in lines[: next(i for i, line in enumerate(lines) if len(line) != len(heads))]]
+    exact = next(line[3:] for line in lines if line[:1] == ["(an"])
+    return {name: [row[k] for row in rows] for k, name in enumerate(heads)}, dict(zip(heads[3:-1], exact))
+
+
+def distances(x, y):
+    return np.linalg.norm(x[:, None] - y[None], axis=2)
+
+
+def of_pairs(x, y, kernel):
+    """Mean over i != j of k(x_i, y_j) + k(y_i, x_j) - k(x_i, x_j) - k(y_i, y_j)."""
+    h = kernel(distances(x, y)) + kernel(distances(y, x)) - kernel(distances(x, x)) - kernel(distances(y, y))
+    return (h.sum() - np.trace(h)) / (len(x) * (len(x) - 1))
+
+
+def root(a):
+    values, vectors = np.linalg.eigh(a)
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+
+
+def measured(x, y, data):
+    """Metrics of samples x of BASE's mixture at t_min, y the law's rows."""
+    a2 = np.exp(-(0.1e-3 + 0.5 * 19.9e-6))
+    v = a2 * np.array([0.05, 0.1]) + 1 - a2
+    away = x[:, None] - np.sqrt(a2) * np.array([[-2, 0], [2, 1]])
+    square = (away**2).sum(2)
+    log_p = np.log([0.3, 0.7]) - np.log(2 * np.pi * v) - square / (2 * v)
+    total = np.logaddexp(log_p[:, 0], log_p[:, 1])
+    share = np.exp(log_p - total[:, None])
+    score = -(share[..., None] * away / v[:, None]).sum(1)
+    divergence = (share * (square / v**2 - 2 / v)).sum(1) - (score**2).sum(1)
+    h = np.median(distances(y, y)[np.triu_indices(len(y), 1)])
+    dct = np.array([[1, 1], [1, -1]]) / np.sqrt(2)  # orthonormal DCT-II of two values
+    f, g = x @ dct.T, data @ dct.T
+    c, other = np.cov(f.T, bias=True), np.cov(g.T, bias=True)
+    return {
+        "mean": np.linalg.norm(x.mean(0) - y.mean(0)), "covariance": np.linalg.norm(np.cov(x.T, bias=True) - np.cov(y.T, bias=True)),
+        "energy": of_pairs(x, y, lambda r: r), "mmd": of_pairs(x, y, lambda r: -np.exp(-(r**2) / (2 * h * h))),
+        "marginal": abs(np.sort(x, 0) - np.sort(y, 0)).mean(), "cross-entropy": -total.mean(),
+        "thermometer": (score**2).sum(1).mean() / -divergence.mean(), "nearest-data": distances(x, data).min(1).mean(),
+        "frechet-dct": ((f.mean(0) - g.mean(0)) ** 2).sum() + np.trace(c + other - 2 * root(root(c) @ other @ root(c))),
+    }
+
+
+def recomputed():
+    """What the terminal shows, to its last digit, by numpy from the samples of `vpsde sample`."""
+    rng = np.random.default_rng(8)
+    data = np.where(rng.random((80, 1)) < 0.3, [-2, 0], [2, 1]) + rng.normal(size=(80, 2)) * 0.3
+    np.save("law.npy", data)
+    names = "mean covariance energy mmd marginal cross-entropy thermometer nearest-data frechet-dct".split()
+    text = run("compare", "base.yaml", "-o", "again.h5", "--set", "compare.reference=data", "--set", "data.path=law.npy",
+               "--set", "compare.solvers=[ddim, euler-maruyama]", "--set", f"compare.metrics=[{', '.join(names)}]").stdout
+    shown, exact = cells(text)
+    levels = list(zip(shown["solver"], shown["steps|tol"]))
+    assert levels == [("ddim", "4"), ("ddim", "9"), ("euler-maruyama", "4"), ("euler-maruyama", "9")] and shown["failed"] == ["0"] * 4, levels
+    for k, (solver, steps) in enumerate(levels):
+        runs = [measured(final("{solver: %s, steps: %s}" % (solver, steps), seed)[0], data[:37], data) for seed in (11, 12)]
+        for name in names:
+            value = (runs[0][name] + runs[1][name]) / 2
+            assert shown[name][k] == "%.3e" % value, (solver, steps, name, shown[name][k], value)
+    floor = measured(data[37:74], data[:37], data)
+    assert exact == {name: "%.3e" % floor[name] for name in names}, (exact, floor)
+
+
+def sentences(path, text):
+    """The lines that say who is best, from /compare/pooled and the differences of /compare/verdict."""
+    p, v, floor = table(path, "compare/pooled"), table(path, "compare/verdict"), table(path, "compare/floor")
+    with h5py.File(path) as f:
+        labels = f["compare/solver"].attrs["flag_meanings"].decode().split()
+        name = f["compare"].attrs["leading_metric"].decode().replace("-", "_")
+    assert name in ("median", "energy"), name
+    lines = []
+    for i, budget in enumerate(v["budget"]):
+        within = {}  # an entry's level with the most evaluations
+        for level in np.argsort(p["nfe"], kind="stable"):
+            if p["nfe"][level] <= budget:
+                within[p["solver"][level]] = p[name][level]
+        ranked = sorted(sorted(within), key=lambda s: within[s])
+        if not ranked:
+            continue
+        line = "best within %g: %s, %.1e" % (budget, labels[ranked[0]], within[ranked[0]])
+        if len(ranked) > 1:
+            difference, low, high = within[ranked[1]] - within[ranked[0]], v["difference_low"][i], v["difference_high"][i]
+            line += "; next %s, %.1e: the difference %.1e (%.1e to %.1e) is %s" % (
+                labels[ranked[1]], within[ranked[1]], difference, low, high, "real" if low > 0 or high < 0 else "not resolved")
+        lines.append(line)
+    assert [line for line in text.splitlines() if line.startswith("best within")] == lines and lines, (lines, text)
+
+
+def verdicts():
+    """Who is best, by paired differences; the order that a solver shows."""
+    sets = ("--set", "compare.steps=[40, 80, 160, 320]", "--set", "compare.solvers=[ddim, heun, {solver: ddim, label: twin}]", "--set", "compare.budget=nfe")
+    text = run("compare", "base.yaml", "-o", "verdict.h5", *sets).stdout
+    v = table("verdict.h5", "compare/verdict")
+    assert list(v["budget"]) == [40, 80, 160, 320] and (v["best"] == 1).all() and (v["is_real"] == 1).all()
+    assert (v["difference_low"] > 0).all() and (v["difference_low"] < v["difference"]).all() and (v["difference"] < v["difference_high"]).all()
+    assert np.allclose(v["difference"], v["next_value"] - v["best_value"], rtol=1e-12)
+    assert "best within 320: heun, " in text and "is real" in text, text
+    sentences("verdict.h5", text)
+    sentences("laws.h5", run("compare", "base.yaml", "-o", "laws.h5", "--set", "compare.solvers=[ddim, euler-maruyama, heun]", "--set", "compare.steps=[5, 20]").stdout)
+    order = table("verdict.h5", "compare/order")
+    with h5py.File("verdict.h5") as f:
+        metric = f["compare/order/metric"].attrs["flag_meanings"].decode().split().index("median")
+    orders = {k: o for k, m, o in zip(order["solver"], order["metric"], order["order"]) if m == metric}
+    assert 0.8 < orders[0] < 1.2 and 1.6 < orders[1] < 2.4 and orders[2] == orders[0], orders
+    run("compare", "base.yaml", "-o", "twins.h5", *sets, "--set", "compare.solvers=[ddim, {solver: ddim, label: twin}]", "-q")
+    v = table("twins.h5", "compare/verdict")
+    assert (v["is_real"] == 0).all() and (v["difference"] == 0).all() and (v["difference_low"] == 0).all(), v
+
+
+def stable():
+    """The ranking is the same under another seed wherever the intervals say that a difference is real."""
+    solvers = "compare.solvers=[ddim, heun, dpmpp-2m, dpm-solver-2, unipc, rk4, deis, lms]"
+    sets = ("--set", solvers, "--set", "compare.budget=nfe", "--set", "compare.steps=[10, 40]", "--set", "sampler.count=400", "--set", "compare.metrics=[median]", "-q")
+    values, real = [], []
+    for seed in (100, 200):
+        run("compare", os.path.join(source, "experiments", "ring.yaml"), "-o", "ring.h5", "--force", *sets, "--set", f"seed={seed}")
+        p = table("ring.h5", "compare/pooled")
+        values.append(p["median"])
+        v = table("ring.h5", "compare/verdict")
+        real.append((v["best"], v["is_real"]))
+        low, high = p["median_low"], p["median_high"]
+    for a, b in ((a, b) for a in range(len(low)) for b in range(len(low)) if high[a] < low[b]):
+        assert values[0][a] < values[0][b] and values[1][a] < values[1][b], (a, b, values)
+    both = real[0][1].astype(bool) & real[1][1].astype(bool)
+    assert both.any() and (real[0][0] == real[1][0])[both].all(), real
+
+
+def references():
+    """Noisy solvers beside others: weak metrics alone; exact draws and data as the reference."""
+    run("compare", "base.yaml", "-o", "mixed.h5", "-q", "--set", "compare.solvers=[ddim, euler-maruyama]", "--set", "compare.seeds=1")
+    c, _ = columns("mixed.h5")
+    assert np.isnan(c["rmse"][2:]).all() and np.isfinite(c["rmse"][:2]).all() and np.isfinite(c["energy"]).all() and (c["failed"] == 0).all()
+    run("compare", "base.yaml", "-o", "exact.h5", "-q", "--set", "compare.solvers=[ddim, euler-maruyama]", "--set", "compare.seeds=1", "--set", "compare.reference=exact")
+    e, _ = columns("exact.h5")
+    assert "rmse" not in e
+    for name in ("energy", "sliced_wasserstein", "cross_entropy"):
+        assert e[name].tobytes() == c[name].tobytes(), name
+    rng = np.random.default_rng(5)
+    np.save("rows.npy", np.where(rng.random((80, 1)) < 0.3, [-2, 0], [2, 1]) + rng.normal(size=(80, 2)) * 0.3)
+    run("compare", "base.yaml", "-o", "data.h5", "-q", "--set", "compare.reference=data", "--set", "data.path=rows.npy", "--set", "compare.seeds=1")
+    d, _ = columns("data.h5")
+    assert {"frechet_dct", "nearest_data", "energy"} <= set(d) and "rmse" not in d
+    rows, (x, _) = np.load("rows.npy"), final("{solver: ddim, steps: 9}", 11)
+    nearest = np.linalg.norm(x[:, None] - rows[None], axis=2).min(1).mean()
+    assert abs(d["nearest_data"][1] - nearest) < 1e-12, (d["nearest_data"], nearest)
+    floor = table("data.h5", "compare/floor")
+    assert np.isfinite(floor["energy"]).all() and floor["nearest_data"][0] == 0
+    few = run("compare", "base.yaml", "-o", "few.h5", "--set", "compare.reference=data", "--set", "data.path=rows.npy", "--set", "data.count=36", code=4)
+    assert "36 rows from data.first on, compare.reference data needs one for each of 37 samples" in few.stderr, few.stderr
+
+
+def resumed():
+    """Stopped in the middle, a comparison ends with the same bits, the differences included."""
+    sets = ("--set", "sampler.count=300", "--set", "compare.solvers=[ddim, heun, dpmpp-2m]", "--set", "compare.steps=[20, 60, 100]", "--set", "compare.metrics=[median, energy]", "-q")
+    run("compare", "base.yaml", "-o", "whole.h5", *sets)
+    process = subprocess.Popen([vpsde, "compare", "base.yaml", "-o", "half.h5", *sets], stderr=subprocess.DEVNULL)
+    while process.poll() is None and not any(os.scandir("half.h5.parts") if os.path.isdir("half.h5.parts") else ()):
+        time.sleep(0.01)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    process.wait()
+    if not os.path.exists("half.h5"):
+        run("resume", "half.h5", "-q")
+    for name in ("compare", "compare/pooled", "compare/floor", "compare/verdict", "compare/order"):
+        with h5py.File("whole.h5") as a, h5py.File("half.h5") as b:
+            for key, item in a[name].items():
+                if isinstance(item, h5py.Dataset):
+                    assert item[:].tobytes() == b[name][key][:].tobytes(), (name, key)
 
 
 def budgets():
@@ -108,7 +321,11 @@ def mistakes():
         (["compare.solvers=[ddmi]"], "unknown solver 'ddmi'; did you mean ddim"),
         (["compare.solvers=[ddim, ddim]"], "two entries are called 'ddim'; give one a label"),
         (["compare.solvers=[]"], "solvers: [ddim, ...] or solvers: deterministic is required"),
-        (["compare.solvers=[euler-maruyama]"], "euler-maruyama is stochastic and the reference gsl-rk8pd is deterministic"),
+        (["compare.solvers=[euler-maruyama]", "compare.metrics=[rmse]"], "rmse needs a reference solver of the solvers' kind, deterministic or not"),
+        (["compare.reference=exact", "compare.metrics=[median]"], "median needs a reference solver"),
+        (["compare.metrics=[nearest-data]"], "nearest-data needs the section data"),
+        (["compare.reference=data"], "there is no section data"),
+        (["compare.metrics=[thermometer]", "process.t_min=0", "sampler.grid=uniform-t"], "thermometer needs a model with derivatives"),
         (["compare.solvers=[{solver: ddim, last_step: euler}]"], "ddim ends with last_step: euler and the reference with stop"),
         (["compare.solvers=[{solver: ddim, grid: user}]"], "ddim has the grid user, whose times are listed"),
         (["compare.solvers=[{solver: dopri5, rtol: [1e-3, 1e-4], atol: [1e-3]}]"], "1 values; expected one for each of 2 rtol"),
@@ -141,6 +358,8 @@ def starts():
         assert (c[name][0::2] == c[name][1::2]).all(), name
     text = run("check", "base.yaml").stdout
     assert "3 solvers, 12 cases of 37 samples" in text, text
+    names = [line.split()[0] for line in run("list", "metrics").stdout.splitlines()]
+    assert len(names) == 13 and names[:3] == ["rmse", "median", "p99"] and "frechet-dct" in names, names
     resolved = run("check", "base.yaml", "--resolved").stdout
     with open("resolved.yaml", "w") as f:
         f.write(resolved)
@@ -152,7 +371,13 @@ with tempfile.TemporaryDirectory() as folder:
     with open("base.yaml", "w") as f:
         f.write(BASE)
     numbers()
+    law()
+    recomputed()
     bits()
+    verdicts()
+    stable()
+    references()
+    resumed()
     budgets()
     all_deterministic()
     failures()

@@ -1,0 +1,202 @@
+/* Intervals of the bootstrap cover the truth as often as they say; replicates of common samples pair. */
+#include "tests/check.h"
+
+#include <stdlib.h>
+
+#include "analysis/metrics.h"
+
+enum { N = 200, REPEATS = 400, PAIR_REPEATS = 150 };
+
+static size_t number[N];
+static vpsde_resampling *resampling;
+
+static const vpsde_metric *find(const char *name)
+{
+    for (size_t i = 0; vpsde_metric_at(i); i++) {
+        if (strcmp(vpsde_metric_at(i)->name, name) == 0) return vpsde_metric_at(i);
+    }
+    fail_msg("no metric %s", name);
+    return NULL;
+}
+
+static vpsde_interval interval_of(const char *name, double *replicate, vpsde_metric_input in)
+{
+    vpsde_statistic s = {0};
+    vpsde_interval out;
+    in.number = number;
+    in.samples = N;
+    assert_ok(find(name)->measure(&s, &in));
+    assert_ok(vpsde_bootstrap(replicate, &s, resampling));
+    assert_ok(vpsde_bootstrap_interval(&out, &s, resampling, replicate, 0.95));
+    vpsde_statistic_free(&s);
+    return out;
+}
+
+/* Share of repeats in which the metric's interval has `truth`. x ~ N(0, I), the target ~ N(shift e_1, I) in
+ * d dimensions; distances are |N(0, 1)|. */
+static double coverage(const char *name, size_t d, double truth, double shift, size_t repeats)
+{
+    static double replicate[VPSDE_RESAMPLES], x[2 * N], y[2 * N], distance[N];
+    static const double mean[2] = {0.5, 0};
+    size_t inside = 0;
+    for (size_t k = 0; k < repeats; k++) {
+        vpsde_normals(x, 1000 + k, VPSDE_NOISE_TEST, 0, N, 0, 2);
+        vpsde_normals(y, 1000 + k, VPSDE_NOISE_TEST, 0, N, 1, 2);
+        vpsde_normals(distance, 1000 + k, VPSDE_NOISE_TEST, 0, N, 2, 1);
+        for (size_t i = 0; i < N; i++) {
+            y[d * i] += shift;
+            distance[i] = fabs(distance[i]);
+        }
+        const vpsde_interval of = interval_of(name, replicate,
+                                              (vpsde_metric_input){.n = N,
+                                                                   .d = d,
+                                                                   .x = x,
+                                                                   .distance = distance,
+                                                                   .target = y,
+                                                                   .mean = mean,
+                                                                   .bandwidth = 1});
+        inside += of.low <= truth && truth <= of.high;
+    }
+    return (double)inside / (double)repeats;
+}
+
+static void assert_covers(const char *name, size_t d, double truth, double shift, size_t repeats)
+{
+    const double share = coverage(name, d, truth, shift, repeats);
+    print_message("%s: %.1f %% of nominal 95 %%\n", name, 100 * share);
+    assert_true(share >= 0.90 && share <= 0.98);
+}
+
+/* Means, quantiles, and linearised statistics: E d^2 = 1, median .6745 of |N(0, 1)|; a shift of 2 makes
+ * W2^2 along a direction 4 cos^2, on average 2, and W1 2. */
+static void test_coverage(void **state)
+{
+    (void)state;
+    assert_covers("rmse", 2, 1, 0, REPEATS);
+    assert_covers("median", 2, 0.674489750196082, 0, REPEATS);
+    assert_covers("mean", 2, 0.5, 0, REPEATS);
+    assert_covers("sliced-wasserstein", 2, sqrt(2), 2, PAIR_REPEATS);
+    assert_covers("marginal", 1, 2, 2, PAIR_REPEATS);
+}
+
+/* Statistics of pairs. E k = exp(-m^2 / (2 (1 + 2))) / 3 with the unit bandwidth, d = 2. */
+static void test_coverage_of_pairs(void **state)
+{
+    const double truth = 2.0 / 3 * (1 - exp(-4.0 / 6));
+    (void)state;
+    assert_covers("mmd", 2, truth, 2, PAIR_REPEATS);
+}
+
+/* The difference of two solvers whose errors share most of their noise: its interval covers, and is far
+ * narrower than that of independent ones. */
+static void test_paired_difference(void **state)
+{
+    static double common[N], own[N], a[N], b[N];
+    static double replicate[2][VPSDE_RESAMPLES], difference[VPSDE_RESAMPLES];
+    double width = 0, width_apart = 0;
+    size_t inside = 0;
+    (void)state;
+    for (size_t k = 0; k < REPEATS; k++) {
+        vpsde_interval of[2], paired;
+        vpsde_normals(common, 7000 + k, VPSDE_NOISE_TEST, 0, N, 0, 1);
+        vpsde_normals(own, 7000 + k, VPSDE_NOISE_TEST, 0, N, 1, 1);
+        for (size_t i = 0; i < N; i++) {
+            a[i] = exp(common[i]);
+            b[i] = a[i] * (1 + 0.1 * fabs(own[i]));
+        }
+        of[0] = interval_of("rmse", replicate[0], (vpsde_metric_input){.n = N, .distance = a});
+        of[1] = interval_of("rmse", replicate[1], (vpsde_metric_input){.n = N, .distance = b});
+        for (size_t q = 0; q < VPSDE_RESAMPLES; q++) {
+            difference[q] = log(replicate[1][q] / replicate[0][q]);
+        }
+        assert_ok(vpsde_percentile_interval(&paired, difference, 0.95));
+        /* E (1 + .1 |z|)^2 = 1 + .2 sqrt(2 / pi) + .01 */
+        const double truth = 0.5 * log(1.01 + 0.2 * sqrt(2 / M_PI));
+        inside += paired.low <= truth && truth <= paired.high;
+        width += paired.high - paired.low;
+        width_apart += of[0].high - of[0].low + of[1].high - of[1].low;
+    }
+    print_message("paired: %.1f %%\n", 100 * (double)inside / REPEATS);
+    assert_true((double)inside / REPEATS >= 0.90 && (double)inside / REPEATS <= 0.98);
+    assert_true(width < 0.1 * width_apart);
+}
+
+/* Two equal solvers do not differ; replicates do not depend on which rows failed elsewhere. */
+static void test_equal(void **state)
+{
+    static double distance[N], one[VPSDE_RESAMPLES], two[VPSDE_RESAMPLES];
+    (void)state;
+    for (size_t i = 0; i < N; i++) distance[i] = (double)(i * i % 97) + 1;
+    const vpsde_metric_input in = {.n = N, .distance = distance};
+    (void)interval_of("p99", one, in);
+    (void)interval_of("p99", two, in);
+    assert_memory_equal(one, two, sizeof(one));
+}
+
+/* Quantile replicates are those of the expanded samples: the rule of type 7 by brute force. */
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void test_quantile_replicates(void **state)
+{
+    static double distance[N], replicate[VPSDE_RESAMPLES], expanded[N];
+    static const char *const names[] = {"median", "p99"};
+    static const double p[] = {0.5, 0.99};
+    (void)state;
+    vpsde_normals(distance, 3, VPSDE_NOISE_TEST, 0, N, 0, 1);
+    for (size_t q = 0; q < 2; q++) {
+        (void)interval_of(names[q], replicate, (vpsde_metric_input){.n = N, .distance = distance});
+        for (size_t b = 0; b < 50; b++) {
+            size_t n = 0;
+            for (size_t i = 0; i < N; i++) {
+                for (int c = 0; c < resampling->count[b * N + i]; c++) expanded[n++] = distance[i];
+            }
+            assert_int_equal(n, N);
+            qsort(expanded, n, sizeof(*expanded), ascending);
+            assert_close(replicate[b], vpsde_quantile(expanded, n, p[q]), 1e-15);
+        }
+    }
+}
+
+/* Pooling: the mean, and half-widths as independent errors add. */
+static void test_pool(void **state)
+{
+    static const double value[] = {1, 3};
+    static const vpsde_interval of[] = {{0.4, 1.3}, {2.2, 3.4}};
+    double mean;
+    (void)state;
+    const vpsde_interval all = vpsde_pool_intervals(&mean, value, of, 2);
+    assert_close(mean, 2, 0);
+    assert_close(all.low, 2 - 0.5, 1e-15);
+    assert_close(all.high, 2 + 0.25, 1e-15);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N; i++) number[i] = i;
+    return vpsde_resampling_create(&resampling, N, 17) == VPSDE_OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    vpsde_resampling_destroy(resampling);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_coverage),
+        cmocka_unit_test(test_coverage_of_pairs),
+        cmocka_unit_test(test_paired_difference),
+        cmocka_unit_test(test_equal),
+        cmocka_unit_test(test_quantile_replicates),
+        cmocka_unit_test(test_pool),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
