@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/budget.h"
+#include "analysis/budget_sums.h"
 #include "analysis/digits.h"
 #include "analysis/report.h"
 #include "core/mem.h"
@@ -87,7 +87,7 @@ static vpsde_status sum_budget(vpsde_budget_sums *sums, const vpsde_page *r,
     for (size_t i = 0; i < n && status == VPSDE_OK; i++) {
         double term[VPSDE_BUDGET_TERMS];
         for (size_t q = 0; q < VPSDE_BUDGET_TERMS; q++) term[q] = v[q][i];
-        if (v[FAILED][i] == 0) vpsde_budget_add(sums, term, v[TOTAL][i]);
+        if (v[FAILED][i] == 0) vpsde_budget_sums_add(sums, term, v[TOTAL][i]);
     }
     for (size_t c = 0; c < N; c++) free(v[c]);
     return status;

@@ -80,7 +80,7 @@ vpsde_status vpsde_config_numbers(double **out, size_t *rank, size_t *dims, size
 /* The same, and the resolved document shows whole ones as whole numbers: 28 instead of 28.0. */
 vpsde_status vpsde_config_wholes(double **out, size_t *rank, size_t *dims, size_t rank_max,
                                  vpsde_config *c, const char *key);
-/* Shows `text`, YAML on one line, as the value of a list that was not given. */
+/* Shows `text`, YAML on one line, as the value of a list that was read, given or not. */
 vpsde_status vpsde_config_show(vpsde_config *c, const char *key, const char *text);
 /* Every row of a parameter table as a key of this section. */
 vpsde_status vpsde_config_params(double *values, vpsde_config *c, const vpsde_param *table);

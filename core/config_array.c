@@ -119,6 +119,5 @@ vpsde_status vpsde_config_show(vpsde_config *c, const char *key, const char *tex
 {
     vpsde_config *node;
     VPSDE_TRY(vpsde_config_ask(&node, c, key));
-    if (node->kind != VPSDE_NODE_ABSENT) return VPSDE_OK;
     return vpsde_config_record_value(node, VPSDE_RECORD_LITERAL, text);
 }

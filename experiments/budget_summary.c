@@ -66,7 +66,7 @@ void vpsde_budget_summary_row(vpsde_budget_summary *b, size_t i, const void *con
     for (size_t q = 0; q < VPSDE_BUDGET_TERMS; q++) {
         term[q] = ((const double *)data[b->term[q]])[i];
     }
-    vpsde_budget_add(&b->sums, term, ((const double *)data[b->total])[i]);
+    vpsde_budget_sums_add(&b->sums, term, ((const double *)data[b->total])[i]);
 }
 
 static void warn(const vpsde_budget_summary *b)

@@ -4,7 +4,7 @@
 
 #include <vpsde/sink.h>
 
-#include "analysis/budget.h"
+#include "analysis/budget_sums.h"
 
 typedef struct vpsde_budget_summary {
     int term[VPSDE_BUDGET_TERMS], total; /* columns; total -1: the table has no budget */

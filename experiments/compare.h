@@ -81,7 +81,7 @@ void vpsde_compare_summary_free(vpsde_compare_summary *summary);
 
 /* Below this, tolerances of an integration cost evaluations and give no digits where the network
  * computes in float32: docs/comparing.md. */
-#define VPSDE_FLOAT32_TOLERANCE 1e-6
+#define VPSDE_FLOAT32_TOLERANCE 1e-7
 
 /* A line on stderr where the reference is asked for more than float32 has. */
 void vpsde_compare_warn(const vpsde_setup *s);

@@ -127,8 +127,7 @@ static size_t layers(const vpsde_model *model)
 
 /* Rounding has a relative error of 2^-8 at most, of rms 0.8 2^-9 over a binade. In L layers with gains of 1
  * two independent such errors each make sqrt(2) 0.8 2^-9 sqrt(L), about 2^-9 sqrt(L); less where a
- * residual sum passes x on beside the layer. A factor of 8 less or 2 more is another kind of number:
- * float16 would be 1/8, truncation 2 sqrt(L/3) times as much. */
+ * residual sum passes x on beside the layer. Float16 would make 1/8 of it. */
 static void the_difference_is_that_of_rounding(void **state)
 {
     static batch full, less;

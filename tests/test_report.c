@@ -218,7 +218,7 @@ static void test_metrics_of_a_comparison(void **state)
     assert_null(strstr(metrics, "\"name\":\"jvp\""));
     assert_null(strstr(metrics, "\"name\":\"rejected\""));
     assert_null(strstr(metrics, "\"name\":\"median_low\""));
-    assert_non_null(strstr(metrics, "\"low\":[{\"v\":1,\n\"t\":\"1.000e+00\"}"));
+    assert_non_null(strstr(metrics, "\"low\":[{\"v\":1,\n\"t\":\"1.000e+00\""));
     free(text);
     vpsde_json_free(&j);
     vpsde_page_close(&page);

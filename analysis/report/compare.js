@@ -5,6 +5,7 @@ sections.compare = {
     const levels = (name) => d.solver.map((s, k) => (s === name ? k : -1)).filter((k) => k >= 0);
     let metric = d.metrics[Math.max(0, d.metrics.findIndex((m) => m.name === d.leading_metric.replaceAll("-", "_")))];
     if (!metric) return false;
+    const choices = ordered(d.metrics, metric);
     const end = (side, k) => metric[side][k] ?? { v: null, t: "-" };
     const points = (name) => levels(name).map((k) => ({
       x: d.nfe[k].v, y: metric.mean[k].v, low: end("low", k).v, high: end("high", k).v,
@@ -37,8 +38,8 @@ sections.compare = {
     const text = el("span", {}, describe());
     section.append(figure({
       title: "Error against work",
-      controls: [choice("Metric", ordered(d.metrics, metric).map((m) => m.name), (i) => {
-        metric = ordered.list[i];
+      controls: [choice("Metric", choices.map((m) => m.name), (i) => {
+        metric = choices[i];
         text.textContent = describe();
         chart.draw();
       }), button("Best", (i) => i < most), button("All", () => true), button("None", () => false)],
@@ -75,7 +76,4 @@ function observedOrders(d) {
   });
 }
 // The chosen one first, so that it is what the control shows.
-function ordered(list, head) {
-  ordered.list = [head, ...list.filter((m) => m !== head)];
-  return ordered.list;
-}
+const ordered = (list, head) => [head, ...list.filter((m) => m !== head)];

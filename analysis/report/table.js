@@ -25,7 +25,7 @@ function sortableTable(spec) {
   const fill = () => body.replaceChildren(...rows.filter((r) => !filter || r.some((c) => cellText(c).toLowerCase().includes(filter)))
     .map((r) => tableRow(r, spec.columns)));
   const heads = spec.columns.map((column, i) =>
-    el("th", { scope: "col", class: column.text ? "text" : "", title: column.help },
+    el("th", { scope: "col", class: column.text ? "text" : "", title: column.help, "data-name": column.name + (column.unit ? ` [${column.unit}]` : "") },
       el("button", { type: "button", onclick: () => sort(i) }, column.name, column.unit ? el("span", { class: "unit" }, ` [${column.unit}]`) : null)));
   function sort(i) {
     down = sorted === i && !down;
@@ -40,7 +40,7 @@ function sortableTable(spec) {
   const search = el("input", { type: "search", placeholder: "any word", oninput: () => ((filter = search.value.toLowerCase()), fill()) });
   return el("div", {},
     spec.rows.length > 15 ? el("div", { class: "controls" }, labelled("Filter rows", search)) : null,
-    el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": spec.caption },
+    el("div", { class: spec.columns.length > 12 ? "scroll wide" : "scroll", tabindex: 0, role: "region", "aria-label": spec.caption },
       el("table", {}, el("caption", {}, el("span", {}, spec.caption)), el("thead", {}, el("tr", {}, ...heads)), body)));
 }
 

@@ -1,4 +1,4 @@
-/* 2-D convolution on oneDNN, channels last; one image a primitive, so that an image's bits are its own.
+/* 2-D convolution, channels last; one image at a time, so that its bits are its own.
  *
  *   out = scale (conv([x, x2]; W) + b + residual)
  *
@@ -17,7 +17,7 @@ typedef struct vpsde_conv_spec {
     size_t kernel;        /* 1 or 3 */
     size_t stride;        /* 1 or 2 */
     size_t before, after; /* rows and columns of zeros at the near and the far ends */
-    bool upsample;        /* nearest x 2 before; stride 1 only */
+    bool upsample;        /* nearest x 2 before; stride 1, one part */
     double scale;         /* 0 means 1 */
     size_t n_parts;       /* the output's channels come in so many tensors (q, k, v); 0 means 1 */
     const char *part

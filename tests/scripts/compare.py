@@ -349,6 +349,25 @@ def mistakes():
     assert "more than 64 solvers; expected at most 64" in run("compare", "base.yaml", "-o", "bad.h5", "--set", f"compare.solvers=[{many}]", code=3).stderr
 
 
+def networks():
+    """A network's default reference is one that float32 can give; a tighter one is warned of."""
+    np.save("points.npy", np.random.default_rng(3).normal(size=(64, 2)))
+    with open("train.yaml", "w") as f:
+        f.write("seed: 3\nprocess: {schedule: vp-linear}\nmodel: {kind: mlp, hidden: 8, layers: 1}\ndata: {path: points.npy}\ntrain: {steps: 30, batch: 16, warmup: 5}\n")
+    run("train", "train.yaml", "-o", "net.safetensors", "-q")
+    with open("net.yaml", "w") as f:
+        f.write("seed: 3\nmodel: {path: net.safetensors}\nsampler: {count: 9, grid: uniform-lambda}\ncompare: {solvers: [ddim], steps: [10]}\n")
+    assert "warning" not in run("compare", "net.yaml", "-o", "network.h5").stderr
+    with h5py.File("network.h5") as f:
+        of = f["compare"].attrs
+        assert of["reference"].decode() == "cvode-adams" and of["reference_rtol"] == of["reference_atol"] == 1e-5, dict(of)
+    tight = ("--set", "compare.reference={solver: dopri5, rtol: 1e-8}", "--force")
+    error = run("compare", "net.yaml", "-o", "network.h5", *tight).stderr
+    assert "warning: compare.reference: rtol 1e-08 and atol 1e-08 are below what a network in float32 gives, about 1e-07" in error, error
+    assert not run("compare", "net.yaml", "-o", "network.h5", "-q", *tight).stderr
+    assert "warning" not in run("compare", "base.yaml", "-o", "closed.h5").stderr
+
+
 def starts():
     """Given start states are everybody's, and `check` knows the section."""
     np.save("starts.npy", np.random.default_rng(1).normal(size=(37, 2)))
@@ -382,5 +401,6 @@ with tempfile.TemporaryDirectory() as folder:
     all_deterministic()
     failures()
     mistakes()
+    networks()
     starts()
 print("a comparison's numbers are those of its runs")

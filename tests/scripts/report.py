@@ -27,7 +27,7 @@ elbo: {steps: 20, draws: 2}
 interpolate: {pairs: [[0, 1], [2, 3]], points: 3}
 edit: {t0: 0.5}
 inpaint: {mask: mask.npy, resamples: 2}
-compare: {solvers: [ddim, heun, dpmpp-2m, {solver: dopri5, rtol: [1e-2, 1e-4], atol: [1e-2, 1e-4]}], steps: [5, 10, 20], seeds: 2}
+compare: {solvers: [ddim, heun, dpmpp-2m, {solver: dopri5, rtol: [1e-2, 1e-4], atol: [1e-2, 1e-4]}], steps: [10, 20, 40, 80], seeds: 2}
 """
 IMAGES = """\
 seed: 3
@@ -375,7 +375,7 @@ def plots():
     """SVG and PNG with their script and data, from which gnuplot makes the same picture again."""
     with h5py.File("sample.h5") as f:
         times = len(f["runs/ddim/time"])
-    for name, figure, rows in (("compare", "work-precision", 11), ("likelihood", "log-likelihood", 24), ("sample", "paths", 60 * times + 60), ("train", "loss", 30)):
+    for name, figure, rows in (("compare", "work-precision", 14), ("likelihood", "log-likelihood", 24), ("sample", "paths", 60 * times + 60), ("train", "loss", 30)):
         assert run("report", name + ".h5", "--plots", "plots").stdout == "plots: 1 plot\n"
         data = [line for line in open(f"plots/{figure}.dat") if line.strip() and not line.startswith("#")]
         assert len(data) == rows, (figure, len(data))

@@ -1,4 +1,4 @@
-#include "analysis/budget.h"
+#include "analysis/budget_sums.h"
 
 #include <math.h>
 
@@ -14,7 +14,8 @@ const vpsde_budget_term vpsde_budget_terms[VPSDE_BUDGET_TERMS] = {
     [VPSDE_TERM_DRAWS] = {"dequantisation_halfwidth", "its draws, 95 %", true},
 };
 
-void vpsde_budget_add(vpsde_budget_sums *b, const double term[VPSDE_BUDGET_TERMS], double total)
+void vpsde_budget_sums_add(vpsde_budget_sums *b, const double term[VPSDE_BUDGET_TERMS],
+                           double total)
 {
     for (size_t q = 0; q < VPSDE_BUDGET_TERMS; q++) {
         if (!isfinite(term[q])) continue;

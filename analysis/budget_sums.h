@@ -1,6 +1,6 @@
 /* Error budgets of a likelihood's rows, summed up as they pass: what the terminal and the page show. */
-#ifndef VPSDE_ANALYSIS_BUDGET_H
-#define VPSDE_ANALYSIS_BUDGET_H
+#ifndef VPSDE_ANALYSIS_BUDGET_SUMS_H
+#define VPSDE_ANALYSIS_BUDGET_SUMS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,7 +32,8 @@ typedef struct vpsde_budget_sums {
 } vpsde_budget_sums;
 
 /* One row's terms and their total, the column `budget`. What is not finite is not known. */
-void vpsde_budget_add(vpsde_budget_sums *b, const double term[VPSDE_BUDGET_TERMS], double total);
+void vpsde_budget_sums_add(vpsde_budget_sums *b, const double term[VPSDE_BUDGET_TERMS],
+                           double total);
 
 /* Mean size of a term over the rows where it is known. */
 double vpsde_budget_size(const vpsde_budget_sums *b, size_t term);
