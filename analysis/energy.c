@@ -19,5 +19,6 @@ const vpsde_metric vpsde_metric_energy = {
     .units = "1",
     .description = "squared energy distance to the law, unbiased: it may be below 0",
     .needs = VPSDE_METRIC_TARGET,
+    .rank = 4,
     .measure = measure,
 };

@@ -10,5 +10,6 @@ const vpsde_metric vpsde_metric_median = {
     .units = "1",
     .description = "median of the distance |x - reference| of a sample",
     .needs = VPSDE_METRIC_PAIRED,
+    .rank = 1,
     .measure = measure,
 };

@@ -36,6 +36,7 @@ typedef struct vpsde_metric_input {
     const double *mean;       /* (d) exact, where it is known */
     const double *covariance; /* (d, d) likewise */
     double bandwidth;         /* of the kernel of mmd: vpsde_bandwidth() of the target */
+    uint64_t seed;            /* of random numbers beside those of the samples */
     const vpsde_model *model;
     vpsde_coef end;         /* the time at which x stands */
     const int32_t *classes; /* (n), or NULL: none */
@@ -50,6 +51,7 @@ typedef struct vpsde_metric {
     unsigned needs;
     double ideal;   /* of a sample of the right law; NaN: what an exact sample has */
     size_t dim_max; /* 0: any */
+    unsigned rank;  /* 1: the first choice to rank solvers by, 2: the next; 0: no choice */
     vpsde_status (*measure)(vpsde_statistic *out, const vpsde_metric_input *in);
 } vpsde_metric;
 

@@ -10,5 +10,6 @@ const vpsde_metric vpsde_metric_p99 = {
     .units = "1",
     .description = "99 % quantile of the distance |x - reference| of a sample",
     .needs = VPSDE_METRIC_PAIRED,
+    .rank = 3,
     .measure = measure,
 };

@@ -59,6 +59,18 @@ static vpsde_status find_leaders(uint64_t *leaders, const vpsde_page *r)
     return VPSDE_OK;
 }
 
+/* Below every value: where intervals end that reach 0, which the axis does not have. */
+static double lower_edge(const columns *c)
+{
+    double least = INFINITY;
+    for (size_t i = 0; i < c->n; i++) {
+        for (size_t k = VALUE; k <= HIGH; k++) {
+            if (c->v[k][i] > 0) least = fmin(least, c->v[k][i]);
+        }
+    }
+    return isfinite(least) ? 0.5 * least : 1;
+}
+
 /* One block a solver, empty ones too: its number is that of the block. */
 static size_t put_data(FILE *file, const columns *c)
 {
@@ -81,13 +93,15 @@ static size_t put_data(FILE *file, const columns *c)
 }
 
 static vpsde_status put_script(vpsde_plot_out *out, const vpsde_page *r, const char *metric,
-                               size_t n, uint64_t leaders)
+                               size_t n, uint64_t leaders, double edge)
 {
     const char *labels =
         vpsde_h5_node_text(vpsde_h5_tree_find(&r->tree, GROUP, "solver"), "flag_meanings");
     fprintf(out->script,
             "set logscale xy\nset format y '10^{%%T}'\nset autoscale xfix\nset errorbars small\n"
-            "set xlabel 'network evaluations a sample (mean)'\nset ylabel ");
+            "edge = %.3g # of intervals that reach 0, with a triangle\nset xlabel 'network "
+            "evaluations a sample (mean)'\nset ylabel ",
+            edge);
     vpsde_plot_text(out->script, metric);
     fprintf(out->script, " noenhanced\nplot");
     int type = 0;
@@ -102,11 +116,17 @@ static vpsde_status put_script(vpsde_plot_out *out, const vpsde_page *r, const c
                 continue;
             }
             VPSDE_TRY(vpsde_page_word(&label, labels, (double)s));
-            fprintf(out->script,
-                    " '%s' index %zu using 1:2:3:4 with yerrorlines lt %d lw 1.5 title ", out->file,
-                    s, ++type);
+            fprintf(
+                out->script,
+                " '%s' index %zu using 1:2:($3 > 0 ? $3 : edge):4 with yerrorlines lt %d lw 1.5 "
+                "title ",
+                out->file, s, ++type);
             vpsde_plot_text(out->script, label);
-            fprintf(out->script, ", \\\n");
+            fprintf(
+                out->script,
+                ", \\\n '' index %zu using 1:($3 > 0 || $2 <= 0 ? NaN : edge) with points pt 11 "
+                "lt %d notitle, \\\n",
+                s, type);
             free(label);
         }
     }
@@ -125,7 +145,7 @@ static vpsde_status write(vpsde_plot_out *out, const vpsde_page *r)
     if (status == VPSDE_OK) {
         const size_t n = put_data(out->data, &c);
         out->empty = n == 0;
-        status = put_script(out, r, metric, n, leaders);
+        status = put_script(out, r, metric, n, leaders, lower_edge(&c));
     }
     for (size_t i = 0; i < N_COLUMNS; i++) free(c.v[i]);
     free(metric);

@@ -74,6 +74,12 @@ void vpsde_page_end_table(vpsde_json *j);
 void vpsde_page_histogram(vpsde_json *j, const char *key, const double *values, size_t n,
                           size_t bins, bool whole);
 
+/* How many of n points go into one of a curve, where `curves` lists share a section's room. */
+size_t vpsde_page_stride(size_t n, size_t curves);
+/* Means of `stride` values each, the last of what is left; NaN where none is known. */
+void vpsde_page_means(vpsde_json *j, const char *key, const double *values, size_t n,
+                      size_t stride);
+
 /* Mean and standard error over the finite values; n of them. */
 typedef struct vpsde_page_mean {
     double mean, stderror, low, high;

@@ -72,12 +72,18 @@ static vpsde_status put_histogram(const vpsde_page *r, const vpsde_h5_node *grou
 }
 
 /* Nodes of a run that stores every one of them: step sizes are then known. */
-static vpsde_status put_grid(const vpsde_page *r, const vpsde_h5_node *group)
+static bool has_nodes(const vpsde_page *r, const vpsde_h5_node *group)
 {
-    static const char *const names[] = {"t", "lambda"};
     const double steps = vpsde_h5_node_number(group, "steps");
     const vpsde_h5_node *time = vpsde_h5_tree_find(&r->tree, group->path, "t");
-    if (!time || !(steps > 0) || (double)time->dims[0] < steps + 1) return VPSDE_OK;
+    return time && !time->is_group && time->rank == 1 && steps > 0 &&
+           (double)time->dims[0] >= steps + 1;
+}
+
+/* Every node, or every stride-th one. */
+static vpsde_status put_grid(const vpsde_page *r, const vpsde_h5_node *group, size_t n_grids)
+{
+    static const char *const names[] = {"t", "lambda"};
     vpsde_json_object(r->json, NULL);
     vpsde_json_text(r->json, "name", vpsde_h5_node_name(group));
     vpsde_json_text(r->json, "grid", vpsde_h5_node_text(group, "grid"));
@@ -85,7 +91,11 @@ static vpsde_status put_grid(const vpsde_page *r, const vpsde_h5_node *group)
         double *values;
         size_t n;
         VPSDE_TRY(vpsde_page_column(&values, &n, r, group->path, names[i]));
-        vpsde_json_numbers(r->json, names[i], values, n);
+        const size_t stride = vpsde_page_stride(n, 2 * n_grids);
+        vpsde_json_list(r->json, names[i]);
+        for (size_t k = 0; k < n; k += stride) vpsde_json_number(r->json, NULL, values[k]);
+        vpsde_json_end_list(r->json);
+        if (i == 0) vpsde_json_number(r->json, "stride", (double)stride);
         free(values);
     }
     vpsde_json_end_object(r->json);
@@ -103,9 +113,13 @@ static vpsde_status write(const vpsde_page *r)
         }
     }
     vpsde_json_end_list(r->json);
+    size_t n_grids = 0;
+    while ((group = vpsde_h5_tree_next(&r->tree, parents[0], group))) {
+        n_grids += has_nodes(r, group);
+    }
     vpsde_json_list(r->json, "grids");
     while ((group = vpsde_h5_tree_next(&r->tree, parents[0], group))) {
-        VPSDE_TRY(put_grid(r, group));
+        if (has_nodes(r, group)) VPSDE_TRY(put_grid(r, group, n_grids));
     }
     vpsde_json_end_list(r->json);
     return VPSDE_OK;

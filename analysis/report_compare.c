@@ -115,6 +115,17 @@ static vpsde_status put_floor(const vpsde_page *r, const char *metric)
     return VPSDE_OK;
 }
 
+/* What a perfect sample has, where that is known. */
+static vpsde_status put_ideal(const vpsde_page *r, const char *metric)
+{
+    char *name;
+    VPSDE_TRY(vpsde_format(&name, "ideal_%s", metric));
+    const vpsde_h5_node *group = vpsde_h5_tree_find(&r->tree, "/compare", NULL);
+    vpsde_json_number(r->json, "ideal", vpsde_h5_node_number(group, name));
+    free(name);
+    return VPSDE_OK;
+}
+
 static vpsde_status put_metric(const vpsde_page *r, const vpsde_h5_node *node)
 {
     double *values;
@@ -126,6 +137,7 @@ static vpsde_status put_metric(const vpsde_page *r, const vpsde_h5_node *node)
     vpsde_json_text(j, "name", name);
     vpsde_json_text(j, "unit", vpsde_h5_node_text(node, "units"));
     vpsde_json_text(j, "description", vpsde_h5_node_text(node, "description"));
+    VPSDE_TRY(put_ideal(r, name));
     vpsde_json_list(j, "mean");
     for (size_t k = 0; k < n; k++) vpsde_page_cell(j, "%" VPSDE_DIGITS_METRIC, values[k]);
     vpsde_json_end_list(j);
@@ -148,10 +160,10 @@ static bool is_metric(const vpsde_page *r, const vpsde_h5_node *node, size_t n)
 
 /* ---- who is best ----------------------------------------------------------------------------- */
 
-enum { BUDGET, BEST, BEST_VALUE, NEXT, NEXT_VALUE, DIFFERENCE, LOW, HIGH, REAL, N_VERDICT };
+enum { BUDGET, BEST, BEST_VALUE, NEXT, NEXT_VALUE, DIFFERENCE, LOW, HIGH, REAL, TIES, N_VERDICT };
 static const char *const verdict_columns[N_VERDICT] = {
-    "budget",     "best",           "best_value",      "next",   "next_value",
-    "difference", "difference_low", "difference_high", "is_real"};
+    "budget",     "best",           "best_value",      "next",    "next_value",
+    "difference", "difference_low", "difference_high", "is_real", "ties"};
 static const vpsde_page_head verdict_heads[N_VERDICT] = {
     [BUDGET] = {.name = "within nfe"},
     [BEST] = {.name = "best", .text = true},
@@ -159,16 +171,31 @@ static const vpsde_page_head verdict_heads[N_VERDICT] = {
     [NEXT] = {.name = "next", .text = true},
     [NEXT_VALUE] = {.name = "its value"},
     [DIFFERENCE] = {.name = "difference"},
-    [LOW] = {.name = "from", .help = "lower end of its 95 % interval"},
-    [HIGH] = {.name = "to", .help = "upper end of its 95 % interval"},
+    [LOW] = {.name = "from",
+             .help = "lower end of its interval; those of all differences to the best hold "
+                     "together with 95 %"},
+    [HIGH] = {.name = "to", .help = "upper end"},
     [REAL] = {.name = "is it real", .text = true},
+    [TIES] = {.name = "as good", .help = "solvers that cannot be told from the best"},
 };
+
+/* How many words a list has. */
+static double count_words(const char *words)
+{
+    double n = 0;
+    for (const char *c = words + strspn(words, " "); *c; n++) {
+        c += strcspn(c, " ");
+        c += strspn(c, " ");
+    }
+    return n;
+}
 
 static vpsde_status put_verdict(const vpsde_page *r, double *const v[N_VERDICT], size_t i)
 {
     vpsde_json *j = r->json;
-    const bool known = v[NEXT][i] >= 0;
-    if (v[BEST][i] < 0) return VPSDE_OK;
+    const double nobody = count_words(labels_of(r)); /* the category after the last entry */
+    const bool known = v[NEXT][i] >= 0 && v[NEXT][i] < nobody;
+    if (!(v[BEST][i] >= 0 && v[BEST][i] < nobody)) return VPSDE_OK;
     vpsde_json_list(j, NULL);
     vpsde_page_cell(j, "%" VPSDE_DIGITS_BUDGET, v[BUDGET][i]);
     VPSDE_TRY(put_label(r, v[BEST][i]));
@@ -178,6 +205,7 @@ static vpsde_status put_verdict(const vpsde_page *r, double *const v[N_VERDICT],
         vpsde_page_cell_if(j, known, "%" VPSDE_DIGITS_VERDICT, v[c][i]);
     }
     vpsde_json_text(j, NULL, !known ? "-" : v[REAL][i] != 0 ? "real" : "not resolved");
+    vpsde_page_cell_if(j, known, "%" VPSDE_DIGITS_COUNT, v[TIES][i]);
     vpsde_json_end_list(j);
     return VPSDE_OK;
 }

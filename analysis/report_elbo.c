@@ -59,38 +59,45 @@ static vpsde_status put_table_row(const vpsde_page *r, const vpsde_h5_node *grou
     return status;
 }
 
-/* Means over the rows, by step. */
-static vpsde_status put_by_step(const vpsde_page *r, const vpsde_h5_node *group, const char *name)
+static const char *const terms[] = {"l_step", "mse_eps", "mse_x0"};
+static const char *const axes[] = {"step", "t"};
+enum { N_TERMS = sizeof(terms) / sizeof(terms[0]), N_AXES = sizeof(axes) / sizeof(axes[0]) };
+
+/* Means over the rows, by step; so many steps to a point. */
+static vpsde_status put_by_step(const vpsde_page *r, const vpsde_h5_node *group, const char *name,
+                                size_t curves)
 {
-    double *values, *column;
+    double *values, *column, *mean = NULL;
     size_t rows, steps;
     VPSDE_TRY(vpsde_page_matrix(&values, &rows, &steps, r, group->path, name));
-    const vpsde_status status = vpsde_alloc(&column, rows, sizeof(*column));
-    if (status == VPSDE_OK) {
-        vpsde_json_list(r->json, name);
-        for (size_t k = 0; k < steps; k++) {
-            for (size_t i = 0; i < rows; i++) column[i] = values[i * steps + k];
-            vpsde_json_number(r->json, NULL, vpsde_page_average(column, rows).mean);
-        }
-        vpsde_json_end_list(r->json);
-        free(column);
+    vpsde_status status = vpsde_alloc(&column, rows, sizeof(*column));
+    if (status == VPSDE_OK) status = vpsde_alloc(&mean, steps, sizeof(*mean));
+    for (size_t k = 0; k < steps && status == VPSDE_OK; k++) {
+        for (size_t i = 0; i < rows; i++) column[i] = values[i * steps + k];
+        mean[k] = vpsde_page_average(column, rows).mean;
     }
+    if (status == VPSDE_OK) {
+        vpsde_page_means(r->json, name, mean, steps, vpsde_page_stride(steps, curves));
+    }
+    free(mean);
+    free(column);
     free(values);
     return status;
 }
 
-static vpsde_status put_terms(const vpsde_page *r, const vpsde_h5_node *group)
+static vpsde_status put_terms(const vpsde_page *r, const vpsde_h5_node *group, size_t n_groups)
 {
-    static const char *const terms[] = {"l_step", "mse_eps", "mse_x0"};
-    static const char *const axes[] = {"step", "t"};
+    const size_t curves = n_groups * (N_TERMS + N_AXES);
     vpsde_json_object(r->json, NULL);
     vpsde_json_text(r->json, "name", vpsde_h5_node_name(group));
-    for (size_t i = 0; i < 3; i++) VPSDE_TRY(put_by_step(r, group, terms[i]));
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < N_TERMS; i++) VPSDE_TRY(put_by_step(r, group, terms[i], curves));
+    for (size_t i = 0; i < N_AXES; i++) {
         double *values;
         size_t n;
         VPSDE_TRY(vpsde_page_column(&values, &n, r, group->path, axes[i]));
-        vpsde_json_numbers(r->json, axes[i], values, n);
+        const size_t stride = vpsde_page_stride(n, curves);
+        vpsde_page_means(r->json, axes[i], values, n, stride);
+        if (i == 0) vpsde_json_number(r->json, "stride", (double)stride);
         free(values);
     }
     vpsde_json_end_object(r->json);
@@ -100,15 +107,18 @@ static vpsde_status put_terms(const vpsde_page *r, const vpsde_h5_node *group)
 static vpsde_status write(const vpsde_page *r)
 {
     const vpsde_h5_node *group = NULL;
+    size_t n = 0;
     vpsde_page_begin_table(r->json, "table", "Bounds on log p", heads,
                            sizeof(heads) / sizeof(heads[0]));
     while ((group = vpsde_h5_tree_next(&r->tree, GROUP, group))) {
-        if (group->is_group) VPSDE_TRY(put_table_row(r, group));
+        if (!group->is_group) continue;
+        VPSDE_TRY(put_table_row(r, group));
+        n++;
     }
     vpsde_page_end_table(r->json);
     vpsde_json_list(r->json, "terms");
     while ((group = vpsde_h5_tree_next(&r->tree, GROUP, group))) {
-        if (group->is_group) VPSDE_TRY(put_terms(r, group));
+        if (group->is_group) VPSDE_TRY(put_terms(r, group, n));
     }
     vpsde_json_end_list(r->json);
     return VPSDE_OK;

@@ -129,6 +129,24 @@ vpsde_page_mean vpsde_page_average(const double *values, size_t n)
     return m;
 }
 
+size_t vpsde_page_stride(size_t n, size_t curves)
+{
+    enum { POINTS_EACH = 1500, POINTS = 60000 };
+    const size_t share = curves > 0 ? POINTS / curves : POINTS;
+    const size_t most = share < 2 ? 2 : share < POINTS_EACH ? share : POINTS_EACH;
+    return n > most ? (n + most - 1) / most : 1;
+}
+
+void vpsde_page_means(vpsde_json *j, const char *key, const double *values, size_t n, size_t stride)
+{
+    vpsde_json_list(j, key);
+    for (size_t first = 0; first < n; first += stride) {
+        const size_t length = n - first < stride ? n - first : stride;
+        vpsde_json_number(j, NULL, vpsde_page_average(values + first, length).mean);
+    }
+    vpsde_json_end_list(j);
+}
+
 double vpsde_page_nonzero(const double *values, size_t n)
 {
     double count = 0;

@@ -17,7 +17,7 @@ enum {
     STRIP_BYTES = 900000,
     STRIPS = 6,
     FRAMES = 9,
-    ROOM = 1 << 24
+    N_AXES = 4
 };
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
@@ -25,7 +25,7 @@ static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 /* Samples whose states are read, `most` at most: all components of a sample at all times, in memory. */
 static size_t samples_to_read(const vpsde_h5_node *x, const vpsde_page_state *state, size_t most)
 {
-    const size_t room = ROOM / (x->dims[1] * state->dim);
+    const size_t room = VPSDE_PAGE_ROOM / (x->dims[1] * state->dim);
     return smaller(x->dims[0], smaller(most, room > 0 ? room : 1));
 }
 
@@ -89,16 +89,36 @@ static void put_density(const vpsde_page *r)
 
 /* ---- the paths ------------------------------------------------------------------------------- */
 
-static vpsde_status put_axis(const vpsde_page *r, const vpsde_h5_node *run, size_t n_time,
+/* Those of the stored times that are shown, the first and the last among them. */
+typedef struct times {
+    size_t n, stored;
+} times;
+
+static times choose_times(size_t stored, size_t n_runs)
+{
+    const size_t n = (stored - 1) / vpsde_page_stride(stored, (N_AXES + 1) * n_runs) + 1;
+    return (times){.n = n, .stored = stored};
+}
+
+static size_t time_at(const times *at, size_t k)
+{
+    return at->n > 1 ? k * (at->stored - 1) / (at->n - 1) : 0;
+}
+
+static vpsde_status put_axis(const vpsde_page *r, const vpsde_h5_node *run, const times *at,
                              double *sigma)
 {
-    static const char *const names[] = {"t", "alpha", "sigma", "lambda"};
-    for (size_t i = 0; i < 4; i++) {
+    static const char *const names[N_AXES] = {"t", "alpha", "sigma", "lambda"};
+    for (size_t i = 0; i < N_AXES; i++) {
         double *values;
         size_t n;
         VPSDE_TRY(vpsde_page_column(&values, &n, r, run->path, names[i]));
-        vpsde_json_numbers(r->json, names[i], values, n);
-        for (size_t k = 0; i == 2 && k < n && k < n_time; k++) sigma[k] = values[k];
+        vpsde_json_list(r->json, names[i]);
+        for (size_t k = 0; k < at->n && time_at(at, k) < n; k++) {
+            vpsde_json_number(r->json, NULL, values[time_at(at, k)]);
+            if (i == 2) sigma[k] = values[time_at(at, k)];
+        }
+        vpsde_json_end_list(r->json);
         free(values);
     }
     return VPSDE_OK;
@@ -106,24 +126,31 @@ static vpsde_status put_axis(const vpsde_page *r, const vpsde_h5_node *run, size
 
 /* Points (path, time, coordinate). */
 static vpsde_status put_points(const vpsde_page *r, const vpsde_h5_node *x,
-                               const vpsde_page_state *state, size_t n_runs)
+                               const vpsde_page_state *state, size_t n_runs, const times *at)
 {
-    const size_t n_time = x->dims[1];
-    const size_t most = VALUES / n_runs / (n_time * state->coordinates);
+    const size_t n_time = x->dims[1], d = state->dim;
+    const size_t most = VALUES / n_runs / (at->n * state->coordinates);
     const size_t n = samples_to_read(x, state, smaller(PATHS_EACH, most));
     double *values;
     VPSDE_TRY(vpsde_page_rows(&values, r, x, n));
+    for (size_t i = 0; i < n; i++) { /* never to a place that is still to be read */
+        for (size_t k = 0; k < at->n; k++) {
+            memmove(values + (i * at->n + k) * d, values + (i * n_time + time_at(at, k)) * d,
+                    d * sizeof(*values));
+        }
+    }
     vpsde_json_number(r->json, "shown", (double)n);
-    const vpsde_status status = vpsde_page_state_put_points(r->json, state, values, n * n_time);
+    const vpsde_status status = vpsde_page_state_put_points(r->json, state, values, n * at->n);
     free(values);
     return status;
 }
 
 /* A few samples at a few of the stored times, wider greys where there is more noise. */
 static vpsde_status put_strips(const vpsde_page *r, const vpsde_h5_node *x,
-                               const vpsde_page_state *state, size_t n_runs, const double *sigma)
+                               const vpsde_page_state *state, size_t n_runs, const times *at,
+                               const double *sigma)
 {
-    const size_t n_time = x->dims[1], frames = smaller(n_time, FRAMES);
+    const size_t n_time = x->dims[1], frames = smaller(at->n, FRAMES);
     const size_t most = STRIP_BYTES / n_runs / (frames * state->picture);
     const size_t n = samples_to_read(x, state, smaller(STRIPS, most));
     double frame[FRAMES], widen[STRIPS * FRAMES], *values, *chosen;
@@ -134,12 +161,13 @@ static vpsde_status put_strips(const vpsde_page *r, const vpsde_h5_node *x,
         return status;
     }
     for (size_t f = 0; f < frames; f++) {
-        const size_t k = frames > 1 ? f * (n_time - 1) / (frames - 1) : 0;
+        const size_t k = frames > 1 ? f * (at->n - 1) / (frames - 1) : 0;
+        const size_t stored = time_at(at, k);
         frame[f] = (double)k;
         for (size_t i = 0; i < n; i++) {
             widen[i * frames + f] = sigma[k];
-            memcpy(chosen + (i * frames + f) * state->dim, values + (i * n_time + k) * state->dim,
-                   state->dim * sizeof(*values));
+            memcpy(chosen + (i * frames + f) * state->dim,
+                   values + (i * n_time + stored) * state->dim, state->dim * sizeof(*values));
         }
     }
     vpsde_json_number(r->json, "shown", (double)n);
@@ -155,7 +183,12 @@ static const vpsde_h5_node *stored(const vpsde_page *r, const vpsde_h5_node *run
 {
     const vpsde_h5_node *x = vpsde_h5_tree_find(&r->tree, run->path, "x");
     const bool good = x && !x->is_group && x->rank >= 3 && vpsde_page_state_of(state, x, 2);
-    return good && x->dims[1] <= VALUES / 2 ? x : NULL;
+    size_t path; /* values of one, which is read whole */
+    return good && x->dims[1] <= VALUES / 2 &&
+                   !__builtin_mul_overflow(x->dims[1], state->dim, &path) &&
+                   path <= VPSDE_PAGE_ONE_MAX
+               ? x
+               : NULL;
 }
 
 static vpsde_status put_run(const vpsde_page *r, const vpsde_h5_node *run, size_t n_runs)
@@ -164,16 +197,18 @@ static vpsde_status put_run(const vpsde_page *r, const vpsde_h5_node *run, size_
     const vpsde_h5_node *x = stored(r, run, &state);
     double *sigma;
     if (!x) return VPSDE_OK;
-    VPSDE_TRY(vpsde_alloc(&sigma, x->dims[1], sizeof(*sigma)));
+    const times at = choose_times(x->dims[1], n_runs);
+    VPSDE_TRY(vpsde_alloc(&sigma, at.n, sizeof(*sigma)));
     vpsde_json_object(r->json, NULL);
     vpsde_json_text(r->json, "name", vpsde_h5_node_name(run));
     vpsde_json_number(r->json, "count", (double)x->dims[0]);
-    vpsde_json_number(r->json, "times", (double)x->dims[1]);
+    vpsde_json_number(r->json, "times", (double)at.n);
+    vpsde_json_number(r->json, "stored", (double)at.stored);
     vpsde_page_state_put_shape(r->json, &state);
-    vpsde_status status = put_axis(r, run, x->dims[1], sigma);
+    vpsde_status status = put_axis(r, run, &at, sigma);
     if (status == VPSDE_OK) {
-        status = state.image ? put_strips(r, x, &state, n_runs, sigma)
-                             : put_points(r, x, &state, n_runs);
+        status = state.image ? put_strips(r, x, &state, n_runs, &at, sigma)
+                             : put_points(r, x, &state, n_runs, &at);
     }
     vpsde_json_end_object(r->json);
     free(sigma);

@@ -107,6 +107,8 @@ static vpsde_status put_states(const vpsde_page *r, const vpsde_h5_node *run, si
     const size_t most = state.image ? IMAGE_BYTES / n_runs / state.picture : POINTS / n_runs / 2;
     const size_t each = state.image ? IMAGES_EACH : POINTS_EACH;
     size_t n = final->dims[0] < each ? final->dims[0] : each;
+    const size_t room = VPSDE_PAGE_ROOM / state.dim;
+    if (n > room) n = room > 0 ? room : 1;
     if (n > most) n = most;
     if (n == 0) return VPSDE_OK;
     double *values;

@@ -6,6 +6,12 @@
 #include "core/config.h"
 #include "core/mem.h"
 
+/* False where it does not fit: a file may say any shape. */
+static bool product(size_t *out, size_t a, size_t b, size_t c)
+{
+    return !__builtin_mul_overflow(a, b, out) && !__builtin_mul_overflow(*out, c, out);
+}
+
 bool vpsde_page_state_of(vpsde_page_state *state, const vpsde_h5_node *node, size_t first)
 {
     *state = (vpsde_page_state){.dim = 1};
@@ -19,14 +25,14 @@ bool vpsde_page_state_of(vpsde_page_state *state, const vpsde_h5_node *node, siz
         state->channels = dims[0];
         state->rows = dims[1];
         state->columns = dims[2];
-        state->dim = dims[0] * dims[1] * dims[2];
-        state->picture = (dims[0] == 3 ? 3 : 1) * dims[1] * dims[2];
-        return true;
+        return product(&state->dim, dims[0], dims[1], dims[2]) &&
+               state->dim <= VPSDE_PAGE_ONE_MAX &&
+               product(&state->picture, dims[0] == 3 ? 3 : 1, dims[1], dims[2]);
     }
     if (node->rank != first + 1) return false;
     state->dim = node->dims[first];
     state->coordinates = state->dim < 2 ? state->dim : 2;
-    return true;
+    return state->dim <= VPSDE_PAGE_ONE_MAX;
 }
 
 void vpsde_page_state_put_shape(vpsde_json *j, const vpsde_page_state *state)

@@ -4,6 +4,9 @@
 
 #include "analysis/report.h"
 
+/* Values of a dataset of states that are read at once; of the least that can be, a state or a path. */
+enum { VPSDE_PAGE_ROOM = 1 << 24, VPSDE_PAGE_ONE_MAX = 1 << 28 };
+
 typedef struct vpsde_page_state {
     bool image;
     size_t channels, rows, columns; /* of an image */
@@ -13,7 +16,7 @@ typedef struct vpsde_page_state {
 } vpsde_page_state;
 
 /* STATE of a dataset (sample, ..., STATE) whose STATE begins at axis `first`; false when it is neither
- * a vector nor an image, or empty. */
+ * a vector nor an image, or empty, or too big to be read. */
 bool vpsde_page_state_of(vpsde_page_state *state, const vpsde_h5_node *node, size_t first);
 void vpsde_page_state_put_shape(vpsde_json *j, const vpsde_page_state *state);
 

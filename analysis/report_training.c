@@ -7,20 +7,6 @@
 
 #define GROUP "/training"
 
-enum { POINTS_MAX = 1500 };
-
-/* Means of consecutive steps, POINTS_MAX at most; NaN where nothing is known yet. */
-static void put_means(vpsde_json *j, const char *key, const double *values, size_t n, size_t stride)
-{
-    double means[POINTS_MAX];
-    size_t m = 0;
-    for (size_t first = 0; first < n && m < POINTS_MAX; first += stride) {
-        const size_t length = n - first < stride ? n - first : stride;
-        means[m++] = vpsde_page_average(values + first, length).mean;
-    }
-    vpsde_json_numbers(j, key, means, m);
-}
-
 static vpsde_status write(const vpsde_page *r)
 {
     vpsde_json *j = r->json;
@@ -33,14 +19,14 @@ static vpsde_status write(const vpsde_page *r)
         size_t n;
         if (node->is_group || !node->kind || node->rank != 1) continue;
         VPSDE_TRY(vpsde_page_column(&values, &n, r, GROUP, vpsde_h5_node_name(node)));
-        const size_t stride = (n + POINTS_MAX - 1) / POINTS_MAX;
+        const size_t stride = vpsde_page_stride(n, 1);
         const double last = n > 0 ? values[n - 1] : (double)NAN;
         vpsde_json_object(j, NULL);
         vpsde_json_text(j, "name", vpsde_h5_node_name(node));
         vpsde_json_text(j, "unit", vpsde_h5_node_text(node, "units"));
         vpsde_json_text(j, "description", vpsde_h5_node_text(node, "description"));
         vpsde_json_number(j, "stride", (double)stride);
-        put_means(j, "values", values, n, stride);
+        vpsde_page_means(j, "values", values, n, stride);
         vpsde_json_format(j, "last", "%.6g", last);
         vpsde_json_end_object(j);
         free(values);

@@ -19,5 +19,6 @@ const vpsde_metric vpsde_metric_rmse = {
     .units = "1",
     .description = "root of the mean squared distance |x - reference| of a sample",
     .needs = VPSDE_METRIC_PAIRED,
+    .rank = 2,
     .measure = measure,
 };

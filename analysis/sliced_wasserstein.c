@@ -48,5 +48,6 @@ const vpsde_metric vpsde_metric_sliced_wasserstein = {
     .units = "1",
     .description = "sliced Wasserstein-2 distance to the law, 256 directions",
     .needs = VPSDE_METRIC_TARGET,
+    .rank = 5,
     .measure = measure,
 };

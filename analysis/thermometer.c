@@ -41,7 +41,8 @@ static void set_tangents(work *w, const vpsde_metric_input *in, size_t first, si
         for (size_t q = 0; q < k; q++) {
             double *v = w->dx + (i * k + q) * d;
             if (k < d) {
-                vpsde_signs(v, 0, VPSDE_NOISE_PROBE, in->number[first + i], 1, (uint32_t)q, d);
+                vpsde_signs(v, in->seed, VPSDE_NOISE_PROBE, in->number[first + i], 1, (uint32_t)q,
+                            d);
                 continue;
             }
             for (size_t j = 0; j < d; j++) v[j] = j == q;

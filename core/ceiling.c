@@ -1,10 +1,10 @@
 #include "core/ceiling.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include <vpsde/noise.h>
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "core/parallel.h"
 
@@ -15,13 +15,6 @@
 enum { ROUNDS = 5, FMA_STEPS = 4000000, CHAINS = 12, NORMALS = 1 << 16, NORMAL_STEPS = 16 };
 /* Three arrays of it are beyond any cache. */
 static const size_t triad_floats = (size_t)1 << 25;
-
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 /* Twelve chains hide the latency of the multiply-add on every processor of the last ten years; the sum
  * keeps the compiler from dropping them. */
@@ -86,7 +79,7 @@ static fma_kind fma_here(void)
         return (fma_kind){"avx2", 8, fma_avx2};
     }
 #endif
-    return (fma_kind){"scalar", 1, fma_plain};
+    return (fma_kind){"baseline", 1, fma_plain}; /* as the compiler has it for any processor */
 }
 
 const char *vpsde_ceiling_isa(void) { return fma_here().isa; }
@@ -98,6 +91,7 @@ typedef struct load {
     double amount;
     float *a, *b, *c;
     size_t floats;
+    double *z;            /* (n_blocks, NORMALS) */
     volatile float *sink; /* (n_blocks) */
 } load;
 
@@ -117,9 +111,9 @@ static vpsde_status best_rate(double *rate, load *l, size_t n_threads)
     l->sink = sink;
     vpsde_status status = VPSDE_OK;
     for (int round = 0; status == VPSDE_OK && round < ROUNDS; round++) {
-        const double start = seconds();
+        const double start = vpsde_clock_s();
         status = vpsde_parallel(n_threads, l->n_blocks, worker, l, NULL);
-        const double now = l->amount / (seconds() - start);
+        const double now = l->amount / (vpsde_clock_s() - start);
         if (now > *rate) *rate = now;
     }
     free(sink);
@@ -134,6 +128,7 @@ static vpsde_status fma_work(const load *l, size_t block)
 
 vpsde_status vpsde_ceiling_flops(double *flops, size_t n_threads)
 {
+    *flops = 0;
     VPSDE_TRY(vpsde_threads(&n_threads, n_threads));
     load l = {.work = fma_work, .n_blocks = n_threads};
     l.amount = 2.0 * CHAINS * FMA_STEPS * (double)(fma_here().lanes * n_threads);
@@ -171,20 +166,22 @@ vpsde_status vpsde_ceiling_memory(double *bytes, size_t n_threads)
 
 static vpsde_status normals_work(const load *l, size_t block)
 {
-    double *z;
-    VPSDE_TRY(vpsde_alloc(&z, NORMALS, sizeof(*z)));
+    double *const z = l->z + block * NORMALS;
     for (size_t i = 0; i < NORMAL_STEPS; i++) {
         vpsde_normals(z, block, VPSDE_NOISE_INIT, i, 1, 0, NORMALS);
     }
     l->sink[block] = (float)z[0];
-    free(z);
     return VPSDE_OK;
 }
 
 vpsde_status vpsde_ceiling_normals(double *normals, size_t n_threads)
 {
+    *normals = 0;
     VPSDE_TRY(vpsde_threads(&n_threads, n_threads));
     load l = {.work = normals_work, .n_blocks = n_threads};
     l.amount = (double)NORMALS * NORMAL_STEPS * (double)n_threads;
-    return best_rate(normals, &l, n_threads);
+    VPSDE_TRY(vpsde_alloc(&l.z, n_threads * NORMALS, sizeof(*l.z)));
+    const vpsde_status status = best_rate(normals, &l, n_threads);
+    free(l.z);
+    return status;
 }

@@ -1,5 +1,6 @@
 /* What this machine can do at most: the figures that shares of the ceiling are shares of. Each takes a
- * fraction of a second and is the best of several rounds; other load on the machine lowers them. */
+ * fraction of a second and is the best of several rounds; other load on the machine lowers them.
+ * n_threads = 0: all processors. On failure (EINVAL, ENOMEM) the figure is 0. */
 #ifndef VPSDE_CORE_CEILING_H
 #define VPSDE_CORE_CEILING_H
 
@@ -11,13 +12,14 @@
 vpsde_status vpsde_ceiling_flops(double *flops, size_t n_threads);
 
 /* Bytes a second of a = b + s c over arrays larger than the caches, all three counted (McCalpin's
- * STREAM triad; write-allocate traffic is not counted). ENOMEM. */
+ * STREAM triad; write-allocate traffic is not counted). */
 vpsde_status vpsde_ceiling_memory(double *bytes, size_t n_threads);
 
 /* Standard normals a second from vpsde_normals. */
 vpsde_status vpsde_ceiling_normals(double *normals, size_t n_threads);
 
-/* The name of the instruction set that the first figure used: "avx2". */
+/* The name of the instruction set that the first figure used: "avx512f", "avx2"; "baseline": what the
+ * compiler makes of plain C for any processor of the architecture. */
 const char *vpsde_ceiling_isa(void);
 
 #endif

@@ -63,12 +63,15 @@ vpsde_status vpsde_file_budget(size_t n, const char *path)
                       (double)n / gib, limit / gib);
 }
 
-vpsde_status vpsde_file_load(unsigned char **out, size_t *size, const char *path)
+vpsde_status vpsde_file_load_small(unsigned char **out, size_t *size, const char *path, size_t most)
 {
     int fd;
     *out = NULL;
     VPSDE_TRY(vpsde_file_open(&fd, size, path));
-    vpsde_status status = vpsde_file_budget(*size, path);
+    vpsde_status status =
+        *size <= most
+            ? vpsde_file_budget(*size, path)
+            : vpsde_fail(VPSDE_EDATA, "%s: %zu bytes, at most %zu are read", path, *size, most);
     if (status == VPSDE_OK) status = vpsde_alloc(out, *size, 1);
     if (status == VPSDE_OK) status = vpsde_file_read(fd, *out, *size, 0, path);
     close(fd);
@@ -77,4 +80,9 @@ vpsde_status vpsde_file_load(unsigned char **out, size_t *size, const char *path
         *out = NULL;
     }
     return status;
+}
+
+vpsde_status vpsde_file_load(unsigned char **out, size_t *size, const char *path)
+{
+    return vpsde_file_load_small(out, size, path, SIZE_MAX);
 }

@@ -16,6 +16,10 @@ vpsde_status vpsde_file_read(int fd, void *out, size_t n, size_t offset, const c
 /* EINVAL (exit code 3, a budget) naming both figures when n bytes are more than this machine's memory. */
 vpsde_status vpsde_file_budget(size_t n, const char *path);
 
+/* A whole file of at most `most` bytes in fresh memory; EDATA for a larger one, before any is taken. */
+vpsde_status vpsde_file_load_small(unsigned char **out, size_t *size, const char *path,
+                                   size_t most);
+
 /* The whole file in fresh memory. */
 vpsde_status vpsde_file_load(unsigned char **out, size_t *size, const char *path);
 

@@ -9,15 +9,52 @@
 #include "core/file.h"
 #include "core/mem.h"
 
-enum { FILE_MAX = 64 * 1000 * 1000 };
+static const size_t file_max = 16 * 1000 * 1000;
+static const vpsde_json_in_limits file_limits = {.depth = 16, .commas = 131072};
+
+/* One pass over the text bounds what the parser can be made to do. */
+static bool is_bounded(vpsde_json_in_error *error, const char *text, size_t length,
+                       const vpsde_json_in_limits *limits)
+{
+    size_t depth = 0, commas = 0;
+    bool quoted = false;
+    error->line = 1;
+    for (size_t i = 0; i < length; i++) {
+        const char c = text[i];
+        error->position = i;
+        if (c == '\n') error->line++;
+        if (quoted) {
+            if (c == '\\') i++;
+            if (c == '"') quoted = false;
+            continue;
+        }
+        if (c == '"') quoted = true;
+        if (c == ',') commas++;
+        if (c == '{' || c == '[') depth++;
+        if ((c == '}' || c == ']') && depth > 0) depth--;
+        if (depth > limits->depth) {
+            (void)snprintf(error->text, sizeof(error->text), "is nested deeper than %zu levels",
+                           limits->depth);
+            return false;
+        }
+        if (commas > limits->commas) {
+            (void)snprintf(error->text, sizeof(error->text), "has more than %zu values",
+                           limits->commas);
+            return false;
+        }
+    }
+    return true;
+}
 
 bool vpsde_json_in_parse(vpsde_json_in **out, vpsde_json_in_error *error, const char *text,
-                         size_t length)
+                         size_t length, const vpsde_json_in_limits *limits)
 {
     json_error_t e;
+    *out = NULL;
+    if (!is_bounded(error, text, length, limits)) return false;
     *out = json_loadb(text, length, JSON_REJECT_DUPLICATES, &e);
     if (*out) return true;
-    (void)snprintf(error->text, sizeof(error->text), "%.150s", e.text);
+    (void)snprintf(error->text, sizeof(error->text), "is not valid JSON: %.150s", e.text);
     error->line = e.line > 0 ? (size_t)e.line : 0;
     error->position = e.position > 0 ? (size_t)e.position : 0;
     return false;
@@ -27,9 +64,8 @@ vpsde_status vpsde_json_in_read(vpsde_json_in **out, const char *text, size_t le
                                 const char *where)
 {
     vpsde_json_in_error error;
-    if (!vpsde_json_in_parse(out, &error, text, length)) {
-        return vpsde_fail(VPSDE_EDATA, "%s: is not valid JSON: %s, in line %zu", where, error.text,
-                          error.line);
+    if (!vpsde_json_in_parse(out, &error, text, length, &file_limits)) {
+        return vpsde_fail(VPSDE_EDATA, "%s: %s, in line %zu", where, error.text, error.line);
     }
     if (json_is_object(*out)) return VPSDE_OK;
     vpsde_json_in_free(*out);
@@ -42,11 +78,8 @@ vpsde_status vpsde_json_in_load(vpsde_json_in **out, const char *path)
     unsigned char *text;
     size_t size;
     *out = NULL;
-    VPSDE_TRY(vpsde_file_load(&text, &size, path));
-    const vpsde_status status =
-        size > FILE_MAX ? vpsde_fail(VPSDE_EDATA, "%s: %zu bytes of JSON, at most %d are read",
-                                     path, size, FILE_MAX)
-                        : vpsde_json_in_read(out, (const char *)text, size, path);
+    VPSDE_TRY(vpsde_file_load_small(&text, &size, path, file_max));
+    const vpsde_status status = vpsde_json_in_read(out, (const char *)text, size, path);
     free(text);
     return status;
 }

@@ -21,16 +21,22 @@ typedef enum vpsde_json_in_kind {
     VPSDE_JSON_IN_MAP,
 } vpsde_json_in_kind;
 
-/* Where and why text is no JSON. */
+/* Where text is refused and why, as "is not valid JSON: ...". */
 typedef struct vpsde_json_in_error {
-    char text[160];
+    char text[192];
     size_t line, position; /* position in bytes */
 } vpsde_json_in_error;
 
+/* What bounds the memory of the values that a text makes: levels of maps and lists, and commas. */
+typedef struct vpsde_json_in_limits {
+    size_t depth, commas;
+} vpsde_json_in_limits;
+
 /* One list or map with no key twice; false with the reason. Free with vpsde_json_in_free. */
 bool vpsde_json_in_parse(vpsde_json_in **out, vpsde_json_in_error *error, const char *text,
-                         size_t length);
-/* A whole file that holds one map; EDATA names file and line. */
+                         size_t length, const vpsde_json_in_limits *limits);
+/* A whole file that holds one map, of at most 16 MB, 16 levels and 131,072 commas (weight_map of an
+ * index has up to 65,536 tensors); EDATA names file and line. */
 vpsde_status vpsde_json_in_load(vpsde_json_in **out, const char *path);
 /* The same of text that `where` names. */
 vpsde_status vpsde_json_in_read(vpsde_json_in **out, const char *text, size_t length,

@@ -18,9 +18,10 @@ enum {
     PREFIX = 8,
     HEADER_MAX = 100 * 1000 * 1000,
     TENSORS_MAX = 65536,
-    DEPTH_MAX = 3,           /* header, tensor, its shape */
-    COMMAS_MAX = 1024 * 1024 /* 65,536 tensors need 16 each at most; bounds the parser's memory */
 };
+
+/* Header, tensor, its shape; 65,536 tensors need 16 commas each at most. */
+static const vpsde_json_in_limits limits = {.depth = 3, .commas = 1024 * 1024};
 
 struct vpsde_safetensors {
     char *path;
@@ -67,34 +68,6 @@ static size_t place(const unsigned char *header, size_t length, const char *name
     return PREFIX;
 }
 
-/* One pass over the text bounds what a parser can be made to do: nesting and number of values. */
-static vpsde_status check_bounds(const unsigned char *text, size_t length, const char *path)
-{
-    size_t depth = 0, commas = 0;
-    bool quoted = false;
-    for (size_t i = 0; i < length; i++) {
-        const unsigned char c = text[i];
-        if (quoted) {
-            if (c == '\\') i++;
-            if (c == '"') quoted = false;
-            continue;
-        }
-        if (c == '"') quoted = true;
-        if (c == ',') commas++;
-        if (c == '{' || c == '[') depth++;
-        if ((c == '}' || c == ']') && depth > 0) depth--;
-        if (depth > DEPTH_MAX) {
-            return vpsde_fail(VPSDE_EDATA, "%s: header nested deeper than %d levels, at byte %zu",
-                              path, DEPTH_MAX, PREFIX + i);
-        }
-        if (commas > COMMAS_MAX) {
-            return vpsde_fail(VPSDE_EDATA, "%s: header with more than %d values, at byte %zu", path,
-                              COMMAS_MAX, PREFIX + i);
-        }
-    }
-    return VPSDE_OK;
-}
-
 static vpsde_status parse_header(vpsde_json_in **out, const unsigned char *text, size_t length,
                                  const char *path)
 {
@@ -104,10 +77,9 @@ static vpsde_status parse_header(vpsde_json_in **out, const unsigned char *text,
                           "%s: header must start with '{', found byte 0x%02x, at byte 8", path,
                           text[0]);
     }
-    VPSDE_TRY(check_bounds(text, length, path));
-    if (vpsde_json_in_parse(out, &error, (const char *)text, length)) return VPSDE_OK;
-    return vpsde_fail(VPSDE_EDATA, "%s: header is not valid JSON: %s, at byte %zu", path,
-                      error.text, PREFIX + error.position);
+    if (vpsde_json_in_parse(out, &error, (const char *)text, length, &limits)) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EDATA, "%s: header %s, at byte %zu", path, error.text,
+                      PREFIX + error.position);
 }
 
 static vpsde_status read_metadata(vpsde_safetensors *file)

@@ -33,6 +33,7 @@ const char *vpsde_safetensors_path(const vpsde_safetensors *file);
 /* Hex SHA-256 of the file's bytes; borrowed. */
 const char *vpsde_safetensors_sha256(const vpsde_safetensors *file);
 /* Copies a tensor of exactly this shape as float32 (from F32, F64, F16, BF16); refuses NaN and Inf.
+ * out = NULL: only whether shape and type are right.
  * EDATA "tensor NAME: shape (a, b), expected (c, d)". */
 vpsde_status vpsde_safetensors_read_f32(const vpsde_safetensors *file, const char *name, float *out,
                                         size_t rank, const size_t *dims);

@@ -81,7 +81,7 @@ vpsde_status vpsde_safetensors_read_f32(const vpsde_safetensors *file, const cha
         return vpsde_fail(VPSDE_EDATA, "%s: tensor %.200s: %s, expected F32, F64, F16 or BF16",
                           path, name, tensor->dtype);
     }
-    for (size_t e = 0; e < tensor->count; e++) {
+    for (size_t e = 0; out && e < tensor->count; e++) {
         const double value = get(tensor->data, e);
         const bool fits = fabs(value) <= (double)FLT_MAX; /* false for NaN */
         out[e] = fits ? (float)value : 0.0f;

@@ -15,6 +15,7 @@ struct vpsde_safetensors_set {
     const char **name;        /* of each file, borrowed from `index`, sorted */
     vpsde_safetensors **file; /* (n) */
     vpsde_json_in *index;     /* or NULL */
+    const vpsde_json_in *map; /* its weight_map */
     char sha256[65];
 };
 
@@ -24,18 +25,20 @@ static int compare(const void *left, const void *right)
     return strcmp(*a, *b);
 }
 
-static bool is_plain(const char *name) { return name && *name && !strchr(name, '/'); }
+static bool is_plain(const char *name)
+{
+    return name && *name && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
 
 /* The different files of the map, in the order of their names. */
-static vpsde_status collect_names(vpsde_safetensors_set *set, const vpsde_json_in *map,
-                                  const char *path)
+static vpsde_status collect_names(vpsde_safetensors_set *set, const char *path)
 {
     void *at = NULL;
     const char *tensor;
     vpsde_json_in *value;
     size_t n = 0;
-    VPSDE_TRY(vpsde_alloc(&set->name, vpsde_json_in_size(map), sizeof(*set->name)));
-    while (vpsde_json_in_next(&at, &tensor, &value, map)) {
+    VPSDE_TRY(vpsde_alloc(&set->name, vpsde_json_in_size(set->map), sizeof(*set->name)));
+    while (vpsde_json_in_next(&at, &tensor, &value, set->map)) {
         set->name[n] = vpsde_json_in_text(value);
         if (!is_plain(set->name[n])) {
             char shown[80];
@@ -74,19 +77,40 @@ static vpsde_status open_files(vpsde_safetensors_set *set, const char *path)
     return VPSDE_OK;
 }
 
-static vpsde_status check_map(const vpsde_safetensors_set *set, const vpsde_json_in *map,
-                              const char *path)
+/* Where weight_map has a tensor; NULL: nowhere. */
+static const vpsde_safetensors *mapped(const vpsde_safetensors_set *set, const char *tensor)
+{
+    const char *const name = vpsde_json_in_text(vpsde_json_in_get(set->map, tensor));
+    if (!name) return NULL;
+    const char **const found = bsearch(&name, set->name, set->n, sizeof(*set->name), compare);
+    return found ? set->file[found - set->name] : NULL;
+}
+
+/* No tensor that the map does not have there: it would be read from elsewhere, or never. */
+static vpsde_status check_file(const vpsde_safetensors_set *set, size_t file, const char *path)
+{
+    for (size_t i = 0; i < vpsde_safetensors_count(set->file[file]); i++) {
+        const char *const tensor = vpsde_safetensors_at(set->file[file], i)->name;
+        if (mapped(set, tensor) == set->file[file]) continue;
+        const char *const where = vpsde_json_in_text(vpsde_json_in_get(set->map, tensor));
+        return vpsde_fail(VPSDE_EDATA,
+                          "%s: weight_map: tensor %.200s is in %s, but the map has it %s%s", path,
+                          tensor, set->name[file], where ? "in " : "", where ? where : "nowhere");
+    }
+    return VPSDE_OK;
+}
+
+static vpsde_status check_map(const vpsde_safetensors_set *set, const char *path)
 {
     void *at = NULL;
     const char *tensor;
     vpsde_json_in *value;
-    while (vpsde_json_in_next(&at, &tensor, &value, map)) {
-        const char *const name = vpsde_json_in_text(value);
-        const char **const found = bsearch(&name, set->name, set->n, sizeof(*set->name), compare);
-        if (found && vpsde_safetensors_find(set->file[found - set->name], tensor)) continue;
+    while (vpsde_json_in_next(&at, &tensor, &value, set->map)) {
+        if (vpsde_safetensors_find(mapped(set, tensor), tensor)) continue;
         return vpsde_fail(VPSDE_EDATA, "%s: weight_map: tensor %.200s is not in %s", path, tensor,
-                          name);
+                          vpsde_json_in_text(value));
     }
+    for (size_t i = 0; i < set->n; i++) VPSDE_TRY(check_file(set, i, path));
     return VPSDE_OK;
 }
 
@@ -108,16 +132,16 @@ static vpsde_status hash(vpsde_safetensors_set *set)
 static vpsde_status open_index(vpsde_safetensors_set *set, const char *path)
 {
     VPSDE_TRY(vpsde_json_in_load(&set->index, path));
-    const vpsde_json_in *const map = vpsde_json_in_get(set->index, "weight_map");
-    if (vpsde_json_in_kind_of(map) != VPSDE_JSON_IN_MAP) {
+    set->map = vpsde_json_in_get(set->index, "weight_map");
+    if (vpsde_json_in_kind_of(set->map) != VPSDE_JSON_IN_MAP) {
         return vpsde_fail(VPSDE_EDATA,
                           "%s: weight_map is missing; expected a map of tensors to "
                           "files",
                           path);
     }
-    VPSDE_TRY(collect_names(set, map, path));
+    VPSDE_TRY(collect_names(set, path));
     VPSDE_TRY(open_files(set, path));
-    VPSDE_TRY(check_map(set, map, path));
+    VPSDE_TRY(check_map(set, path));
     return hash(set);
 }
 
@@ -167,10 +191,8 @@ const vpsde_safetensors *vpsde_safetensors_set_at(const vpsde_safetensors_set *s
 const vpsde_safetensors *vpsde_safetensors_set_find(const vpsde_safetensors_set *set,
                                                     const char *tensor)
 {
-    for (size_t i = 0; i < set->n; i++) {
-        if (vpsde_safetensors_find(set->file[i], tensor)) return set->file[i];
-    }
-    return NULL;
+    if (set->map) return mapped(set, tensor);
+    return vpsde_safetensors_find(set->file[0], tensor) ? set->file[0] : NULL;
 }
 
 const char *vpsde_safetensors_set_sha256(const vpsde_safetensors_set *set) { return set->sha256; }

@@ -8,7 +8,7 @@
 typedef struct vpsde_safetensors_set vpsde_safetensors_set;
 
 /* A path that ends in .json is an index; its files lie beside it. EDATA names a tensor that is not where
- * the index says. */
+ * the index says, or also where it does not. */
 vpsde_status vpsde_safetensors_set_open(vpsde_safetensors_set **out, const char *path);
 void vpsde_safetensors_set_close(vpsde_safetensors_set *set);
 

@@ -17,15 +17,17 @@ typedef struct vpsde_compare_row {
     double wall_s, nfe_per_s; /* NaN for a case from before an interruption */
 } vpsde_compare_row;
 
-/* Who is best within a number of evaluations, by the leading metric, and is it so? */
+/* Who is best within a number of evaluations, by the leading metric, and is it so? The intervals of the
+ * differences to all others hold together with 95 %: docs/comparing.md. */
 typedef struct vpsde_verdict {
     double budget;
-    int32_t best, next; /* entries; -1: nobody */
-    size_t best_level, next_level;
+    int32_t best, next; /* entries; their number: nobody */
     double best_value, next_value;
-    /* how much farther from the ideal the next one is, with its 95 % interval, of paired differences */
+    /* how much farther from the ideal the next one is, with its interval, of paired differences */
     double difference, low, high;
-    uint8_t is_real; /* the interval excludes 0 */
+    uint64_t tied, failed;  /* bit i: entry i cannot be told from the best; is not ranked */
+    int64_t ties, unranked; /* how many */
+    uint8_t is_real;        /* the best is farther than chance from every other one */
 } vpsde_verdict;
 
 /* The order that an entry shows in a metric: minus the slope of log error against log evaluations. */
@@ -52,9 +54,17 @@ size_t vpsde_compare_cases(const vpsde_setup *s);
 
 bool vpsde_compare_wants(const vpsde_setup *s, size_t metric);
 
-/* The metric that solvers are ranked by: the first of median, energy, sliced-wasserstein that was asked for
- * and that every entry has, else the first that was asked for. */
+/* The metric that solvers are ranked by: that of the best rank which was asked for and which every entry
+ * has, else the first such one, else the first that was asked for. */
 size_t vpsde_compare_leading(const vpsde_setup *s);
+
+/* The level of an entry with the most evaluations that stay within `budget`, or n_levels. */
+size_t vpsde_compare_within(const vpsde_compare_summary *summary, const vpsde_setup *s,
+                            size_t entry, double budget);
+
+/* The same where the entry is ranked there: none of its samples failed. */
+size_t vpsde_compare_ranked(const vpsde_compare_summary *summary, const vpsde_setup *s,
+                            const vpsde_verdict *verdict, size_t entry);
 
 /* How far a value of a metric is from the ideal; `floor`: an exact sample's. */
 double vpsde_compare_error(size_t metric, double value, double floor);
@@ -87,6 +97,6 @@ void vpsde_compare_summary_free(vpsde_compare_summary *summary);
 void vpsde_compare_warn(const vpsde_setup *s);
 
 /* Every level, then the errors against the evaluations. */
-void vpsde_compare_print(const vpsde_setup *s, const vpsde_compare_summary *summary);
+vpsde_status vpsde_compare_print(const vpsde_setup *s, const vpsde_compare_summary *summary);
 
 #endif

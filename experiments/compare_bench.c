@@ -155,7 +155,8 @@ vpsde_status vpsde_bench_seed(vpsde_bench *b, size_t seed)
     if (vpsde_compare_draws(s)) {
         VPSDE_TRY(draw(b->target, b, 0));
     } else if (b->owns_target) {
-        VPSDE_TRY(b->source.read(b->source.context, s->data.first, count, b->target));
+        const size_t first = s->data.first + seed * count;
+        VPSDE_TRY(b->source.read(b->source.context, first, count, b->target));
     }
     return vpsde_bandwidth(&b->bandwidth, b->target, count, s->model->dim);
 }
@@ -241,6 +242,7 @@ vpsde_status vpsde_bench_measure(vpsde_compare_row *row, double *replicate, size
                .mean = b->mean,
                .covariance = b->covariance,
                .bandwidth = b->bandwidth,
+               .seed = s->seed + b->seed,
                .model = s->model,
                .end = b->end,
                .classes = b->classes,
@@ -270,13 +272,15 @@ vpsde_status vpsde_bench_floor(vpsde_compare_row *row, vpsde_bench *b)
 {
     const vpsde_setup *s = b->s;
     const size_t count = s->sampler.count, d = s->model->dim;
-    const size_t more = s->data.count >= 2 * count ? count : 0; /* rows of the data that are left */
+    const size_t seeds = s->compare.n_seeds; /* each takes rows of its own, then each once more */
+    const bool more = s->data.count / 2 / seeds >= count;
     const bool draws = vpsde_compare_draws(s), reads = s->compare.against == VPSDE_AGAINST_DATA;
     if (!b->z) VPSDE_TRY(vpsde_alloc(&b->z, count * d, sizeof(*b->z)));
     for (size_t e = 0; e < count * d; e++) b->z[e] = (double)NAN;
     if (draws) VPSDE_TRY(draw(b->z, b, SECOND_SAMPLE));
     if (reads && more) {
-        VPSDE_TRY(b->source.read(b->source.context, s->data.first + more, count, b->z));
+        const size_t first = s->data.first + (seeds + b->seed) * count;
+        VPSDE_TRY(b->source.read(b->source.context, first, count, b->z));
     }
     VPSDE_TRY(vpsde_bench_measure(row, NULL, 0, b, b->z, false));
     row->failed = 0;

@@ -68,7 +68,7 @@ static vpsde_status misplaced(vpsde_status status, const vpsde_sampler_entry *e)
                                               "compare %s", e->label ? e->label : "reference");
 }
 
-/* The data, where samples are measured against them: as many rows as there are samples. */
+/* The data, where samples are measured against them: a row for each sample of each seed. */
 static vpsde_status build_law(vpsde_setup *s)
 {
     unsigned needs = 0;
@@ -78,11 +78,11 @@ static vpsde_status build_law(vpsde_setup *s)
     const bool is_law = s->compare.against == VPSDE_AGAINST_DATA;
     if (!is_law && !(needs & VPSDE_METRIC_DATA)) return VPSDE_OK;
     VPSDE_TRY(vpsde_setup_build_data(s));
-    if (!is_law || s->data.count >= s->sampler.count) return VPSDE_OK;
+    if (!is_law || s->data.count / s->compare.n_seeds >= s->sampler.count) return VPSDE_OK;
     return vpsde_fail(VPSDE_EDATA,
                       "%s: %zu rows from data.first on, compare.reference data needs one for each "
-                      "of %zu samples",
-                      s->data.path, s->data.count, s->sampler.count);
+                      "of %zu samples of %zu seeds",
+                      s->data.path, s->data.count, s->sampler.count, s->compare.n_seeds);
 }
 
 vpsde_status vpsde_setup_build_compare(vpsde_setup *s)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "analysis/digits.h"
+#include "core/mem.h"
 #include "experiments/compare.h"
 
 static void print_metrics(const vpsde_setup *s, const vpsde_compare_row *row)
@@ -67,14 +68,8 @@ typedef struct line {
 static double value_within(const vpsde_setup *s, const vpsde_compare_summary *y, size_t entry,
                            double budget, size_t metric)
 {
-    double value = (double)NAN, most = 0;
-    for (size_t l = 0; l < s->compare.n_levels; l++) {
-        const vpsde_compare_row *row = &y->pooled[l];
-        if (s->compare.levels[l].entry != entry || row->nfe > budget || row->nfe < most) continue;
-        most = row->nfe;
-        value = row->metric[metric];
-    }
-    return value;
+    const size_t l = vpsde_compare_within(y, s, entry, budget);
+    return l < s->compare.n_levels ? y->pooled[l].metric[metric] : (double)NAN;
 }
 
 /* By the error at the largest budget, smallest first, NaN last. */
@@ -100,18 +95,35 @@ static void print_line(const line *l, const vpsde_compare_summary *y)
     putchar('\n');
 }
 
+/* Labels of the entries whose bits are set. */
+static void print_names(const char *head, const vpsde_setup *s, uint64_t bits)
+{
+    for (size_t i = 0; i < s->compare.n_entries; i++) {
+        if (!(bits >> i & 1)) continue;
+        printf("%s%s", head, s->compare.entries[i].label);
+        head = ", ";
+    }
+}
+
+/* The best, whether it is the only one, and who was not ranked. */
 static void print_verdict(const vpsde_setup *s, const vpsde_verdict *v)
 {
     const vpsde_sampler_entry *entries = s->compare.entries;
-    if (v->best < 0) return;
-    printf("best within %" VPSDE_DIGITS_BUDGET ": %s, %" VPSDE_DIGITS_VERDICT, v->budget,
-           entries[v->best].label, v->best_value);
-    if (v->next >= 0) {
+    const int32_t nobody = (int32_t)s->compare.n_entries;
+    if (v->best == nobody && v->failed == 0) return;
+    printf("best within %" VPSDE_DIGITS_BUDGET ": ", v->budget);
+    if (v->best == nobody)
+        printf("nobody");
+    else
+        printf("%s, %" VPSDE_DIGITS_VERDICT, entries[v->best].label, v->best_value);
+    if (v->next != nobody) {
         printf("; next %s, %" VPSDE_DIGITS_VERDICT ": the difference %" VPSDE_DIGITS_VERDICT
                " (%" VPSDE_DIGITS_VERDICT " to %" VPSDE_DIGITS_VERDICT ") is %s",
                entries[v->next].label, v->next_value, v->difference, v->low, v->high,
                v->is_real ? "real" : "not resolved");
     }
+    print_names("; cannot be told from the best: ", s, v->tied);
+    print_names("; not ranked, for samples failed: ", s, v->failed);
     putchar('\n');
 }
 
@@ -158,10 +170,12 @@ void vpsde_compare_warn(const vpsde_setup *s)
             r->rtol, r->atol, VPSDE_FLOAT32_TOLERANCE);
 }
 
-void vpsde_compare_print(const vpsde_setup *s, const vpsde_compare_summary *y)
+vpsde_status vpsde_compare_print(const vpsde_setup *s, const vpsde_compare_summary *y)
 {
-    line *lines = calloc(s->compare.n_entries, sizeof(*lines));
+    line *lines;
+    VPSDE_TRY(vpsde_alloc(&lines, s->compare.n_entries, sizeof(*lines)));
     print_levels(s, y);
-    if (lines) print_against_nfe(s, y, lines);
+    print_against_nfe(s, y, lines);
     free(lines);
+    return VPSDE_OK;
 }

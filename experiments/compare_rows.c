@@ -7,22 +7,27 @@
 #include "core/mem.h"
 #include "experiments/compare.h"
 
+/* Words of a category; PLACES: the entries, or nobody. */
+typedef enum vocabulary { NO_WORDS, ENTRIES, PLACES, GRIDS, METRICS, NO_YES, N_WORDS } vocabulary;
+
 /* A column and where its value stands in a row. */
 typedef struct field {
     vpsde_column column;
     size_t offset;
+    vocabulary words;
 } field;
 
-#define FIELD(struct_type, member, dtype, text)                                                    \
+#define FIELD(struct_type, member, dtype, which, text)                                             \
     {                                                                                              \
         .column = {.name = #member, .type = dtype, .description = text},                           \
-        .offset = offsetof(struct_type, member)                                                    \
+        .offset = offsetof(struct_type, member), .words = which                                    \
     }
-#define ROW(member, dtype, text) FIELD(vpsde_compare_row, member, dtype, text)
+#define ROW(member, dtype, text)    FIELD(vpsde_compare_row, member, dtype, NO_WORDS, text)
+#define ROW_OF(member, which, text) FIELD(vpsde_compare_row, member, VPSDE_I32, which, text)
 static const field fixed_fields[] = {
-    ROW(solver, VPSDE_I32, "label of the entry of compare.solvers"),
+    ROW_OF(solver, ENTRIES, "label of the entry of compare.solvers"),
     ROW(seed, VPSDE_I32, "number of the seed: the run's seed plus this; -1: mean over all"),
-    ROW(grid, VPSDE_I32, "time grid of the steps; one that chooses its own steps has none"),
+    ROW_OF(grid, GRIDS, "time grid of the steps; one that chooses its own steps has none"),
     ROW(budget, VPSDE_F64, "entry of compare.steps, in the unit budget; NaN without fixed steps"),
     ROW(steps, VPSDE_I64, "steps taken, the one to t = 0 included; -1 without fixed steps"),
     ROW(rtol, VPSDE_F64, "relative tolerance; NaN for fixed steps"),
@@ -39,30 +44,34 @@ static const field floor_fields[] = {
                 .description = "width of the kernel of mmd: median distance in the target"},
      .offset = offsetof(vpsde_compare_row, bandwidth)},
 };
-#define VERDICT(member, dtype, text) FIELD(vpsde_verdict, member, dtype, text)
+#define VERDICT(member, dtype, which, text) FIELD(vpsde_verdict, member, dtype, which, text)
 static const field verdict_fields[] = {
-    VERDICT(budget, VPSDE_F64, "network calls a sample at most"),
-    VERDICT(best, VPSDE_I32, "entry with the smallest error; -1: nobody"),
-    VERDICT(next, VPSDE_I32, "entry with the second smallest error; -1: nobody"),
-    VERDICT(best_value, VPSDE_F64, "the metric of the best, mean over the seeds"),
-    VERDICT(next_value, VPSDE_F64, "the metric of the next, mean over the seeds"),
-    VERDICT(difference, VPSDE_F64, "error of the next minus that of the best"),
+    VERDICT(budget, VPSDE_F64, NO_WORDS, "network calls a sample at most"),
+    VERDICT(best, VPSDE_I32, PLACES, "entry with the smallest error"),
+    VERDICT(next, VPSDE_I32, PLACES, "entry with the second smallest error"),
+    VERDICT(best_value, VPSDE_F64, NO_WORDS, "the metric of the best, mean over the seeds"),
+    VERDICT(next_value, VPSDE_F64, NO_WORDS, "the metric of the next, mean over the seeds"),
+    VERDICT(difference, VPSDE_F64, NO_WORDS, "error of the next minus that of the best"),
     {.column = {.name = "difference_low",
                 .type = VPSDE_F64,
-                .description = "lower end of its 95 % interval, paired bootstrap"},
+                .description = "lower end of its interval, paired bootstrap; the intervals of all "
+                               "differences to the best hold together with 95 %"},
      .offset = offsetof(vpsde_verdict, low)},
     {.column = {.name = "difference_high", .type = VPSDE_F64, .description = "upper end"},
      .offset = offsetof(vpsde_verdict, high)},
-    VERDICT(is_real, VPSDE_U8, "1: the interval excludes 0"),
+    VERDICT(ties, VPSDE_I64, NO_WORDS, "entries that cannot be told from the best"),
+    VERDICT(unranked, VPSDE_I64, NO_WORDS, "entries left out, for samples of theirs failed"),
+    VERDICT(is_real, VPSDE_U8, NO_YES, "the best is better than every other one"),
 };
-#define SLOPE(member, dtype, text) FIELD(vpsde_slope, member, dtype, text)
+#define SLOPE(member, dtype, which, text) FIELD(vpsde_slope, member, dtype, which, text)
 static const field slope_fields[] = {
-    SLOPE(solver, VPSDE_I32, "label of the entry of compare.solvers"),
-    SLOPE(metric, VPSDE_I32, "metric"),
-    SLOPE(order, VPSDE_F64, "minus the slope of log error on log evaluations in the window"),
-    SLOPE(nfe_first, VPSDE_F64, "network calls of the first level in the window"),
-    SLOPE(nfe_last, VPSDE_F64, "network calls of the last level in the window"),
-    SLOPE(points, VPSDE_I64, "levels in the window: error above 10 floors and below 0.1"),
+    SLOPE(solver, VPSDE_I32, ENTRIES, "label of the entry of compare.solvers"),
+    SLOPE(metric, VPSDE_I32, METRICS, "metric"),
+    SLOPE(order, VPSDE_F64, NO_WORDS,
+          "minus the slope of log error on log evaluations in the window"),
+    SLOPE(nfe_first, VPSDE_F64, NO_WORDS, "network calls of the first level in the window"),
+    SLOPE(nfe_last, VPSDE_F64, NO_WORDS, "network calls of the last level in the window"),
+    SLOPE(points, VPSDE_I64, NO_WORDS, "levels in the window: error above 10 floors and below 0.1"),
 };
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 enum { FIELDS_MAX = LENGTH(fixed_fields) + 3 * VPSDE_METRICS_MAX, NAME = 32 };
@@ -72,7 +81,7 @@ typedef struct layout {
     vpsde_column columns[FIELDS_MAX];
     size_t n, row_size;
     char names[3 * VPSDE_METRICS_MAX][NAME];
-    char *solvers, *grids, *metrics; /* flag meanings */
+    char *words[N_WORDS]; /* flag meanings */
 } layout;
 
 size_t vpsde_compare_cases(const vpsde_setup *s)
@@ -92,29 +101,36 @@ static vpsde_status append_word(char **words, const char *word)
 static vpsde_status make_meanings(layout *l, const vpsde_setup *s)
 {
     for (size_t i = 0; i < s->compare.n_entries; i++) {
-        VPSDE_TRY(append_word(&l->solvers, s->compare.entries[i].label));
+        VPSDE_TRY(append_word(&l->words[ENTRIES], s->compare.entries[i].label));
+        VPSDE_TRY(append_word(&l->words[PLACES], s->compare.entries[i].label));
     }
+    VPSDE_TRY(append_word(&l->words[PLACES], "nobody"));
     for (size_t i = 0; vpsde_grid_at(i); i++) {
-        VPSDE_TRY(append_word(&l->grids, vpsde_grid_at(i)->name));
+        VPSDE_TRY(append_word(&l->words[GRIDS], vpsde_grid_at(i)->name));
     }
-    VPSDE_TRY(append_word(&l->grids, "none"));
+    VPSDE_TRY(append_word(&l->words[GRIDS], "none"));
     for (size_t m = 0; vpsde_metric_at(m); m++) {
-        VPSDE_TRY(append_word(&l->metrics, vpsde_metric_at(m)->name));
+        VPSDE_TRY(append_word(&l->words[METRICS], vpsde_metric_at(m)->name));
     }
-    return VPSDE_OK;
+    return append_word(&l->words[NO_YES], "no yes");
 }
 
 static void close_layout(layout *l)
 {
-    free(l->solvers);
-    free(l->grids);
-    free(l->metrics);
+    for (size_t w = 0; w < N_WORDS; w++) free(l->words[w]);
 }
 
 static void add_fields(layout *l, const field *fields, size_t n)
 {
     memcpy(l->fields + l->n, fields, n * sizeof(*fields));
     l->n += n;
+}
+
+static void column_name(char name[NAME], const char *before, const vpsde_metric *metric,
+                        const char *after)
+{
+    snprintf(name, NAME, "%s%s%s", before, metric->name, after);
+    for (char *c = name; *c; c++) *c = *c == '-' ? '_' : *c;
 }
 
 /* A metric and the two ends of its interval. */
@@ -129,8 +145,7 @@ static void add_metric(layout *l, size_t m)
     const vpsde_metric *metric = vpsde_metric_at(m);
     for (size_t k = 0; k < LENGTH(parts); k++) {
         char *name = l->names[3 * m + k];
-        snprintf(name, NAME, "%s%s", metric->name, parts[k].suffix);
-        for (char *c = name; *c; c++) *c = *c == '-' ? '_' : *c;
+        column_name(name, "", metric, parts[k].suffix);
         l->fields[l->n++] = (field){
             .column = {.name = name,
                        .units = metric->units,
@@ -150,18 +165,6 @@ static void add_metrics(layout *l, const vpsde_setup *s, bool paired)
     }
 }
 
-static const char *meanings_of(const layout *l, const char *column)
-{
-    const struct {
-        const char *column, *words;
-    } flags[] = {{"solver", l->solvers}, {"best", l->solvers},   {"next", l->solvers},
-                 {"grid", l->grids},     {"metric", l->metrics}, {"is_real", "no yes"}};
-    for (size_t i = 0; i < LENGTH(flags); i++) {
-        if (strcmp(flags[i].column, column) == 0) return flags[i].words;
-    }
-    return NULL;
-}
-
 /* After the fields are there. */
 static vpsde_status finish_layout(layout *l, const vpsde_setup *s, size_t row_size)
 {
@@ -170,7 +173,7 @@ static vpsde_status finish_layout(layout *l, const vpsde_setup *s, size_t row_si
     for (size_t c = 0; c < l->n; c++) {
         vpsde_column *column = &l->columns[c];
         *column = l->fields[c].column;
-        column->flag_meanings = meanings_of(l, column->name);
+        column->flag_meanings = l->words[l->fields[c].words];
         if (!column->units) column->units = "1";
         column->dims = "";
         column->width = 1;
@@ -194,9 +197,7 @@ vpsde_status vpsde_compare_begin(vpsde_sink *sink, const vpsde_setup *s)
     const vpsde_sampler_entry *r = &s->compare.reference;
     const bool solves = s->compare.against == VPSDE_AGAINST_SOLVER;
     const bool adaptive = solves && vpsde_solver_is_adaptive(r->solver);
-    layout l;
-    VPSDE_TRY(open_cases(&l, s));
-    const vpsde_fact facts[] = {
+    vpsde_fact facts[16 + VPSDE_METRICS_MAX] = {
         {.name = "budget_unit", .text = units[s->compare.budget]},
         {.name = "samples", .number = (double)s->sampler.count, .whole = true},
         {.name = "seeds", .number = (double)s->compare.n_seeds, .whole = true},
@@ -214,13 +215,23 @@ vpsde_status vpsde_compare_begin(vpsde_sink *sink, const vpsde_setup *s)
         {.name = "resamples", .number = VPSDE_RESAMPLES, .whole = true},
         {.name = "confidence_level", .number = 0.95},
     };
+    char names[VPSDE_METRICS_MAX][NAME];
+    size_t n = 0;
+    while (facts[n].name) n++;
+    for (size_t m = 0; vpsde_metric_at(m); m++) {
+        if (!vpsde_compare_wants(s, m)) continue;
+        column_name(names[m], "ideal_", vpsde_metric_at(m), "");
+        facts[n++] = (vpsde_fact){.name = names[m], .number = vpsde_metric_at(m)->ideal};
+    }
+    layout l;
+    VPSDE_TRY(open_cases(&l, s));
     const vpsde_table table = {.path = "/compare",
                                .row_axis = "case",
                                .count = vpsde_compare_cases(s),
                                .columns = l.columns,
                                .n_columns = l.n,
                                .facts = facts,
-                               .n_facts = LENGTH(facts)};
+                               .n_facts = n};
     const vpsde_status status = sink->begin(sink->self, &table);
     close_layout(&l);
     return status;

@@ -24,19 +24,17 @@ static bool all_have(const vpsde_setup *s, size_t metric)
 
 size_t vpsde_compare_leading(const vpsde_setup *s)
 {
-    static const char *const names[] = {"median", "rmse", "p99", "energy", "sliced-wasserstein"};
-    for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
-        for (size_t m = 0; vpsde_metric_at(m); m++) {
-            const bool named = strcmp(vpsde_metric_at(m)->name, names[k]) == 0;
-            if (named && vpsde_compare_wants(s, m) && all_have(s, m)) return m;
-        }
-    }
     size_t first = 0;
     while (!vpsde_compare_wants(s, first)) first++;
+    size_t found = first;
+    bool any = false;
     for (size_t m = first; vpsde_metric_at(m); m++) {
-        if (vpsde_compare_wants(s, m) && all_have(s, m)) return m;
+        if (!vpsde_compare_wants(s, m) || !all_have(s, m)) continue;
+        /* no rank is the last one */
+        if (!any || vpsde_metric_at(m)->rank - 1 < vpsde_metric_at(found)->rank - 1) found = m;
+        any = true;
     }
-    return first;
+    return found;
 }
 
 double vpsde_compare_error(size_t metric, double value, double floor)
@@ -83,9 +81,8 @@ static vpsde_compare_row pool(const vpsde_compare_row *rows, const seeds *room)
     return mean;
 }
 
-/* The level of an entry with the most evaluations that stay within `budget`, or n_levels. */
-static size_t level_within(const vpsde_compare_summary *y, const vpsde_setup *s, size_t entry,
-                           double budget)
+size_t vpsde_compare_within(const vpsde_compare_summary *y, const vpsde_setup *s, size_t entry,
+                            double budget)
 {
     size_t found = s->compare.n_levels;
     double most = 0;
@@ -96,6 +93,13 @@ static size_t level_within(const vpsde_compare_summary *y, const vpsde_setup *s,
         found = l;
     }
     return found;
+}
+
+size_t vpsde_compare_ranked(const vpsde_compare_summary *y, const vpsde_setup *s,
+                            const vpsde_verdict *v, size_t entry)
+{
+    const bool failed = v->failed >> entry & 1;
+    return failed ? s->compare.n_levels : vpsde_compare_within(y, s, entry, v->budget);
 }
 
 /* The columns: compare.steps where they count evaluations. They are all entries' only if no entry
@@ -113,33 +117,45 @@ static size_t choose_budgets(double *budgets, const vpsde_compare_setup *c)
     return n;
 }
 
+/* Those that lost samples would be ranked by the others, the easy ones. */
+static void leave_out(vpsde_verdict *v, const vpsde_compare_summary *y, const vpsde_setup *s)
+{
+    for (size_t i = 0; i < s->compare.n_entries; i++) {
+        const size_t l = vpsde_compare_within(y, s, i, v->budget);
+        if (l == s->compare.n_levels || y->pooled[l].failed == 0) continue;
+        v->failed |= (uint64_t)1 << i;
+        v->unranked++;
+    }
+}
+
 static void judge(vpsde_verdict *v, const vpsde_compare_summary *y, const vpsde_setup *s,
                   double budget)
 {
     const size_t m = vpsde_compare_leading(s);
     const double floor = y->floor[s->compare.n_seeds].metric[m];
+    const int32_t nobody = (int32_t)s->compare.n_entries;
     double best = INFINITY, next = INFINITY;
     *v = (vpsde_verdict){.budget = budget,
-                         .best = -1,
-                         .next = -1,
+                         .best = nobody,
+                         .next = nobody,
                          .best_value = (double)NAN,
                          .next_value = (double)NAN,
                          .difference = (double)NAN,
                          .low = (double)NAN,
                          .high = (double)NAN};
+    leave_out(v, y, s);
     for (size_t i = 0; i < s->compare.n_entries; i++) {
-        const size_t l = level_within(y, s, i, budget);
+        const size_t l = vpsde_compare_ranked(y, s, v, i);
         if (l == s->compare.n_levels) continue;
         const double value = y->pooled[l].metric[m], error = vpsde_compare_error(m, value, floor);
         if (error < best) {
-            next = best, v->next = v->best;
-            v->next_level = v->best_level, v->next_value = v->best_value;
-            best = error, v->best = (int32_t)i, v->best_level = l, v->best_value = value;
+            next = best, v->next = v->best, v->next_value = v->best_value;
+            best = error, v->best = (int32_t)i, v->best_value = value;
         } else if (error < next) {
-            next = error, v->next = (int32_t)i, v->next_level = l, v->next_value = value;
+            next = error, v->next = (int32_t)i, v->next_value = value;
         }
     }
-    if (v->next >= 0) v->difference = next - best;
+    if (v->next != nobody) v->difference = next - best;
 }
 
 /* Least squares of log error on log evaluations over the levels whose error is above ten floors and

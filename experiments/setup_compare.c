@@ -256,6 +256,13 @@ static vpsde_status read_all(vpsde_setup *setup, common *all, vpsde_config *c)
     VPSDE_TRY(vpsde_config_uint(&seeds, c, "seeds", 1, 1, 1000));
     s->budget = (vpsde_budget)budget;
     s->n_seeds = seeds;
+    const bool compares = (setup->uses & VPSDE_USES_COMPARE) != 0;
+    if (compares && seeds > 1 && *setup->sampler.init_path) {
+        return vpsde_config_fail(c, "seeds",
+                                 "%zu seeds from the same start states of sampler.init are one; "
+                                 "expected 1",
+                                 s->n_seeds);
+    }
     VPSDE_TRY(read_solvers(s, all, c));
     VPSDE_TRY(read_reference(s, all, c));
     VPSDE_TRY(check_comparable(s, c));

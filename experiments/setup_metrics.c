@@ -20,10 +20,12 @@ static bool any_is_paired(const vpsde_compare_setup *c)
     return any;
 }
 
-/* Guidance bends the law of the samples away from the model's. */
+/* Guidance, given start states and clipping bend the law of the samples away from the model's. */
 static bool has_law(const vpsde_setup *s, unsigned flag)
 {
-    return (s->model->type->flags & flag) && s->sampler.classes.guidance == 0;
+    const vpsde_sampler_setup *sampler = &s->sampler;
+    return (s->model->type->flags & flag) && sampler->classes.guidance == 0 &&
+           !*sampler->init_path && sampler->clip.kind == VPSDE_CLIP_NONE;
 }
 
 bool vpsde_compare_draws(const vpsde_setup *s)
@@ -45,8 +47,7 @@ unsigned vpsde_compare_meets(const vpsde_setup *s)
     if (any_is_paired(&s->compare)) met |= VPSDE_METRIC_PAIRED;
     if (has_law(s, VPSDE_MODEL_LOG_P)) met |= VPSDE_METRIC_LOG_P;
     if (*s->data.path) met |= VPSDE_METRIC_DATA;
-    if ((s->model->type->flags & derivative) && s->sampler.classes.guidance == 0 &&
-        vpsde_compare_end(s).sigma > 0) {
+    if (has_law(s, derivative) && vpsde_compare_end(s).sigma > 0) {
         met |= VPSDE_METRIC_SCORE;
     }
     return met;
@@ -58,9 +59,10 @@ static const struct {
     const char *missing;
 } needs[] = {
     {VPSDE_METRIC_PAIRED, "a reference solver of the solvers' kind, deterministic or not"},
-    {VPSDE_METRIC_LOG_P, "a model that knows log p, sampled without guidance"},
+    {VPSDE_METRIC_LOG_P, "a model that knows log p, sampled without guidance, init and clipping"},
     {VPSDE_METRIC_SCORE,
-     "a model with derivatives, sampled without guidance, and samples that end at t_min > 0"},
+     "a model with derivatives, sampled without guidance, init and clipping, and samples that end "
+     "at t_min > 0"},
     {VPSDE_METRIC_DATA, "the section data"},
 };
 

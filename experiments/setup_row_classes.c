@@ -1,5 +1,7 @@
 /* The key `data.labels`: a file with the class of every row of data.path, for models with classes. */
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "core/mem.h"
 #include "experiments/setup.h"
@@ -49,8 +51,11 @@ vpsde_status vpsde_setup_build_row_classes(vpsde_setup *s)
     if (!*s->data.labels_path || !s->model || s->data.classes) return VPSDE_OK;
     VPSDE_TRY(vpsde_data_open(&labels, s->data.labels_path));
     const vpsde_status status = read_labels(s, labels);
-    for (size_t i = 0; i < sizeof(s->data.labels_sha256); i++) {
-        s->data.labels_sha256[i] = vpsde_data_sha256(labels)[i];
+    if (status == VPSDE_OK) {
+        memcpy(s->data.labels_sha256, vpsde_data_sha256(labels), sizeof(s->data.labels_sha256));
+    } else {
+        free(s->data.classes);
+        s->data.classes = NULL;
     }
     vpsde_data_close(labels);
     return status;

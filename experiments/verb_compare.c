@@ -120,46 +120,95 @@ static vpsde_status find_replicate(work *w, size_t number)
     return run_case(&again, w->replicate[number], w, number);
 }
 
-/* Seed by seed the difference of paired replicates; then their mean. */
-static vpsde_status resolve(work *w, vpsde_verdict *v, double *scratch, double *value,
-                            vpsde_interval *of)
+/* Replicates of all that are ranked, seed by seed: a seed's reference is solved once. */
+static vpsde_status find_replicates(work *w)
+{
+    const vpsde_compare_setup *c = &w->s->compare;
+    for (size_t seed = 0; seed < c->n_seeds; seed++) {
+        for (size_t k = 0; k < w->summary.n_verdicts; k++) {
+            const vpsde_verdict *v = &w->summary.verdict[k];
+            for (size_t i = 0; i < c->n_entries; i++) {
+                const size_t l = vpsde_compare_ranked(&w->summary, w->s, v, i);
+                if (l < c->n_levels) VPSDE_TRY(find_replicate(w, l * c->n_seeds + seed));
+            }
+        }
+    }
+    return VPSDE_OK;
+}
+
+/* Room for what the seeds say of one difference. */
+typedef struct room {
+    double *scratch, *value; /* (VPSDE_RESAMPLES), (n_seeds) */
+    vpsde_interval *of;      /* (n_seeds) */
+} room;
+
+/* How much farther from the ideal one level is than another: seed by seed the difference of paired
+ * replicates; then their mean. */
+static vpsde_status difference(vpsde_interval *out, double *mean, const work *w, const room *r,
+                               size_t level, size_t best, double probability)
 {
     const size_t n_seeds = w->s->compare.n_seeds, m = w->leading;
     const double floor = w->summary.floor[n_seeds].metric[m];
     for (size_t seed = 0; seed < n_seeds; seed++) {
-        const size_t best = v->best_level * n_seeds + seed, next = v->next_level * n_seeds + seed;
-        VPSDE_TRY(find_replicate(w, best));
-        VPSDE_TRY(find_replicate(w, next));
-        for (size_t b = 0; b < VPSDE_RESAMPLES; b++) {
-            scratch[b] = vpsde_compare_error(m, w->replicate[next][b], floor) -
-                         vpsde_compare_error(m, w->replicate[best][b], floor);
+        const size_t a = level * n_seeds + seed, b = best * n_seeds + seed;
+        for (size_t q = 0; q < VPSDE_RESAMPLES; q++) {
+            r->scratch[q] = vpsde_compare_error(m, w->replicate[a][q], floor) -
+                            vpsde_compare_error(m, w->replicate[b][q], floor);
         }
-        value[seed] = vpsde_compare_error(m, w->rows[next].metric[m], floor) -
-                      vpsde_compare_error(m, w->rows[best].metric[m], floor);
-        VPSDE_TRY(vpsde_percentile_interval(&of[seed], scratch, 0.95));
+        r->value[seed] = vpsde_compare_error(m, w->rows[a].metric[m], floor) -
+                         vpsde_compare_error(m, w->rows[b].metric[m], floor);
+        VPSDE_TRY(vpsde_percentile_interval(&r->of[seed], r->scratch, probability));
     }
-    const vpsde_interval all = vpsde_pool_intervals(&v->difference, value, of, n_seeds);
-    v->low = all.low;
-    v->high = all.high;
-    v->is_real = v->low > 0 || v->high < 0;
+    *out = vpsde_pool_intervals(mean, r->value, r->of, n_seeds);
+    return VPSDE_OK;
+}
+
+/* The best against every other one. The intervals hold together with 95 %, by Bonferroni: were another
+ * one best in truth, its interval to this one would say so with that probability (multiple comparisons
+ * with the best, Hsu 1984, Ann. Stat. 12:1136). */
+static vpsde_status resolve(work *w, vpsde_verdict *v, const room *r)
+{
+    const vpsde_compare_setup *c = &w->s->compare;
+    const size_t best = vpsde_compare_ranked(&w->summary, w->s, v, (size_t)v->best);
+    size_t others = 0;
+    for (size_t i = 0; i < c->n_entries; i++) {
+        others +=
+            (int32_t)i != v->best && vpsde_compare_ranked(&w->summary, w->s, v, i) < c->n_levels;
+    }
+    for (size_t i = 0; i < c->n_entries; i++) {
+        const size_t level = vpsde_compare_ranked(&w->summary, w->s, v, i);
+        vpsde_interval of;
+        double mean;
+        if ((int32_t)i == v->best || level == c->n_levels) continue;
+        VPSDE_TRY(difference(&of, &mean, w, r, level, best, 1 - 0.05 / (double)others));
+        if (!(of.low > 0)) {
+            v->tied |= (uint64_t)1 << i;
+            v->ties++;
+        }
+        if ((int32_t)i != v->next) continue;
+        v->difference = mean;
+        v->low = of.low;
+        v->high = of.high;
+    }
+    v->is_real = v->ties == 0;
     return VPSDE_OK;
 }
 
 static vpsde_status resolve_all(work *w)
 {
     const size_t n_seeds = w->s->compare.n_seeds;
-    double *scratch;
-    vpsde_interval *of;
-    VPSDE_TRY(vpsde_alloc(&scratch, VPSDE_RESAMPLES + n_seeds, sizeof(*scratch)));
-    vpsde_status status = vpsde_alloc(&of, n_seeds, sizeof(*of));
-    if (status == VPSDE_OK) {
-        for (size_t k = 0; status == VPSDE_OK && k < w->summary.n_verdicts; k++) {
-            vpsde_verdict *v = &w->summary.verdict[k];
-            if (v->next >= 0) status = resolve(w, v, scratch, scratch + VPSDE_RESAMPLES, of);
-        }
-        free(of);
+    const int32_t nobody = (int32_t)w->s->compare.n_entries;
+    room r;
+    VPSDE_TRY(find_replicates(w));
+    VPSDE_TRY(vpsde_alloc(&r.scratch, VPSDE_RESAMPLES + n_seeds, sizeof(*r.scratch)));
+    r.value = r.scratch + VPSDE_RESAMPLES;
+    vpsde_status status = vpsde_alloc(&r.of, n_seeds, sizeof(*r.of));
+    for (size_t k = 0; status == VPSDE_OK && k < w->summary.n_verdicts; k++) {
+        vpsde_verdict *v = &w->summary.verdict[k];
+        if (v->next != nobody) status = resolve(w, v, &r);
     }
-    free(scratch);
+    if (status == VPSDE_OK) free(r.of);
+    free(r.scratch);
     return status;
 }
 
@@ -215,7 +264,7 @@ static vpsde_status tell(const work *w)
 {
     int64_t failed = 0;
     vpsde_progress_done();
-    if (!w->cli->quiet) vpsde_compare_print(w->s, &w->summary);
+    if (!w->cli->quiet) VPSDE_TRY(vpsde_compare_print(w->s, &w->summary));
     for (size_t i = 0; i < vpsde_compare_cases(w->s); i++) failed += w->rows[i].failed;
     if (failed == 0) return VPSDE_OK;
     return vpsde_fail(VPSDE_EPARTIAL, "compare: %lld of %zu samples failed; see the column failed",

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <vpsde/solver.h>
+
 #include "analysis/plots.h"
 #include "analysis/report.h"
 #include "core/mem.h"
@@ -30,19 +32,47 @@ static void quote(char *out, size_t size, const char *path)
     out[n] = '\0';
 }
 
+/* Of the words in the file those that are solvers: a reader pastes the line into a shell. */
+static vpsde_status verify_command(char **out, const vpsde_page *r)
+{
+    const vpsde_h5_node *solver = vpsde_h5_tree_find(&r->tree, "/verify", "solver");
+    const char *words = vpsde_h5_node_text(solver, "flag_meanings");
+    char *known, *word, *longer;
+    VPSDE_TRY(vpsde_strdup(&known, ""));
+    vpsde_status status = VPSDE_OK;
+    for (const char *c = words + strspn(words, " "); *c && status == VPSDE_OK;) {
+        status = vpsde_page_word(&word, c, 0);
+        if (status != VPSDE_OK) break;
+        if (vpsde_solver_find(word)) {
+            status = vpsde_format(&longer, "%s %s", known, word);
+            if (status == VPSDE_OK) {
+                free(known);
+                known = longer;
+            }
+        }
+        free(word);
+        c += strcspn(c, " ");
+        c += strspn(c, " ");
+    }
+    if (status == VPSDE_OK && *known) {
+        status = vpsde_format(out, "vpsde verify%s -o again.h5", known);
+    }
+    free(known);
+    return status;
+}
+
 /* A run file is a configuration, except that of verify, whose solvers are its arguments. */
 static vpsde_status commands(char *out[COMMANDS], const vpsde_page *r)
 {
-    char file[PATH_MAX];
+    char file[PATH_MAX], name[PATH_MAX];
     const vpsde_h5_node *root = vpsde_h5_tree_find(&r->tree, "/", NULL);
     const char *verb = vpsde_h5_node_text(root, "verb");
     size_t n = 0;
-    quote(file, sizeof(file), r->name);
+    snprintf(name, sizeof(name), "%s%s", r->name[0] == '-' ? "./" : "", r->name);
+    quote(file, sizeof(file), name);
     if (!vpsde_verb_find(verb)) return VPSDE_OK;
     if (strcmp(verb, "verify") == 0) {
-        const vpsde_h5_node *solver = vpsde_h5_tree_find(&r->tree, "/verify", "solver");
-        return vpsde_format(&out[n], "vpsde verify %s -o again.h5",
-                            vpsde_h5_node_text(solver, "flag_meanings"));
+        return verify_command(&out[n], r);
     }
     if (vpsde_verb_find("rerun")) {
         VPSDE_TRY(vpsde_format(&out[n++], "vpsde rerun %s", file));

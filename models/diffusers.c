@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/file.h"
-#include "core/mem.h"
+#include "core/json.h"
 #include "core/safetensors_set.h"
 
 enum { NAME = VPSDE_LAYER_NAME };
@@ -20,121 +19,69 @@ static const struct {
                {".to_v.", ".value."},
                {".to_out.0.", ".proj_attn."}};
 
-/* The name before, or "" for a parameter that has none. */
-static void old_name(char out[NAME], const char *name)
+/* `name` with the form that one of the two has for the other's; "" when it has neither. */
+static void rename_part(char out[NAME], const char *name, bool to_old)
 {
     out[0] = '\0';
     for (size_t i = 0; i < sizeof(renamed) / sizeof(renamed[0]); i++) {
-        const char *const at = strstr(name, renamed[i].now);
+        const char *const from = to_old ? renamed[i].now : renamed[i].before;
+        const char *const at = strstr(name, from);
         if (!at || !strstr(name, "attentions.")) continue;
-        (void)snprintf(out, NAME, "%.*s%s%s", (int)(at - name), name, renamed[i].before,
-                       at + strlen(renamed[i].now));
+        (void)snprintf(out, NAME, "%.*s%s%s", (int)(at - name), name,
+                       to_old ? renamed[i].before : renamed[i].now, at + strlen(from));
         return;
     }
 }
 
-/* The name under which the files hold a parameter; NULL: they do not. */
-static const char *stored_name(char old[NAME], const vpsde_safetensors_set *set, const char *name)
+static vpsde_status read_parameter(const void *files, const vpsde_parameter *p, float *out)
 {
-    if (vpsde_safetensors_set_find(set, name)) return name;
-    old_name(old, name);
-    return old[0] && vpsde_safetensors_set_find(set, old) ? old : NULL;
+    const vpsde_safetensors_set *const set = files;
+    char old[NAME];
+    const char *name = p->name;
+    if (!vpsde_safetensors_set_find(set, name)) {
+        rename_part(old, name, true);
+        if (!old[0] || !vpsde_safetensors_set_find(set, old)) {
+            return vpsde_fail(VPSDE_EDATA,
+                              "%s: tensor %s is missing; the network of config.json has one",
+                              vpsde_safetensors_path(vpsde_safetensors_set_at(set, 0)), p->name);
+        }
+        name = old;
+    }
+    return vpsde_safetensors_read_f32(vpsde_safetensors_set_find(set, name), name, out, p->rank,
+                                      p->dims);
 }
+
+typedef struct search {
+    const vpsde_graph *graph;
+    const vpsde_safetensors_set *set;
+} search;
 
 /* GaussianFourierProjection of diffusers up to 0.30 kept its frequencies twice, W beside weight. */
-static bool is_twin(const vpsde_safetensors_set *set, const char *name)
+static bool is_known(const void *context, const char *name)
 {
-    return strcmp(name, "time_proj.W") == 0 && vpsde_safetensors_set_find(set, "time_proj.weight");
+    const search *const in = context;
+    char now[NAME];
+    if (vpsde_graph_find(in->graph, name)) return true;
+    if (strcmp(name, "time_proj.W") == 0) return vpsde_graph_find(in->graph, "time_proj.weight");
+    rename_part(now, name, false);
+    return vpsde_graph_find(in->graph, now) && !vpsde_safetensors_set_find(in->set, now);
 }
 
-static bool is_asked_for(const vpsde_graph *graph, const vpsde_safetensors_set *set,
-                         const char *name)
+static vpsde_status check_names(const vpsde_graph *graph, const vpsde_safetensors_set *set)
 {
-    const vpsde_parameter *p;
-    char old[NAME];
-    for (size_t i = 0; (p = vpsde_graph_parameter(graph, i)) != NULL; i++) {
-        const char *const stored = stored_name(old, set, p->name);
-        if (stored && strcmp(stored, name) == 0) return true;
-    }
-    return is_twin(set, name);
-}
-
-/* A tensor nobody asked for is a different network under the same name. */
-static vpsde_status check_surplus(const vpsde_graph *graph, const vpsde_safetensors_set *set)
-{
+    const search in = {graph, set};
     for (size_t f = 0; f < vpsde_safetensors_set_files(set); f++) {
-        const vpsde_safetensors *const file = vpsde_safetensors_set_at(set, f);
-        for (size_t i = 0; i < vpsde_safetensors_count(file); i++) {
-            const char *const name = vpsde_safetensors_at(file, i)->name;
-            if (is_asked_for(graph, set, name)) continue;
-            return vpsde_fail(VPSDE_EDATA, "%s: tensor %.200s: the network of config.json has none",
-                              vpsde_safetensors_path(file), name);
-        }
-    }
-    return VPSDE_OK;
-}
-
-static vpsde_status read_tensors(const vpsde_graph *graph, const vpsde_safetensors_set *set,
-                                 const char *path)
-{
-    const vpsde_parameter *p;
-    char old[NAME];
-    for (size_t i = 0; (p = vpsde_graph_parameter(graph, i)) != NULL; i++) {
-        const char *const name = stored_name(old, set, p->name);
-        if (!name) {
-            return vpsde_fail(VPSDE_EDATA,
-                              "%s: tensor %s is missing; the network of config.json has one", path,
-                              p->name);
-        }
-        VPSDE_TRY(vpsde_safetensors_read_f32(vpsde_safetensors_set_find(set, name), name,
-                                             vpsde_graph_parameters(graph) + p->offset, p->rank,
-                                             p->dims));
-    }
-    return check_surplus(graph, set);
-}
-
-/* Sizes in config.json cost memory: they must be those of tensors that are really there. */
-static vpsde_status check_sizes(const vpsde_unet_spec *spec, const vpsde_safetensors_set *set,
-                                const char *path)
-{
-    size_t in = spec->block_out_channels[0];
-    for (size_t l = 0; l < spec->n_levels; l++) {
-        const size_t out = spec->block_out_channels[l];
-        char name[NAME];
-        (void)snprintf(name, sizeof(name), "down_blocks.%zu.resnets.0.conv1.weight", l);
-        const vpsde_safetensors *const file = vpsde_safetensors_set_find(set, name);
-        const vpsde_tensor *const t = file ? vpsde_safetensors_find(file, name) : NULL;
-        if (!t || t->rank != 4 || t->dims[0] != out || t->dims[1] != in) {
-            return vpsde_fail(VPSDE_EDATA,
-                              "%s: tensor %s: expected (%zu, %zu, 3, 3) by block_out_channels of "
-                              "config.json",
-                              path, name, out, in);
-        }
-        (void)snprintf(name, sizeof(name), "up_blocks.%zu.resnets.%zu.conv1.weight", l,
-                       spec->layers_per_block);
-        if (!vpsde_safetensors_set_find(set, name)) {
-            return vpsde_fail(VPSDE_EDATA,
-                              "%s: tensor %s is missing; config.json has layers_per_block %zu",
-                              path, name, spec->layers_per_block);
-        }
-        in = out;
+        VPSDE_TRY(vpsde_unet_check_names(vpsde_safetensors_set_at(set, f), is_known, &in));
     }
     return VPSDE_OK;
 }
 
 static vpsde_status read_spec(vpsde_unet_spec *spec, const char *path)
 {
-    unsigned char *bytes;
-    char *text;
-    size_t size;
-    VPSDE_TRY(vpsde_file_load(&bytes, &size, path));
-    vpsde_status status = vpsde_alloc(&text, size + 1, 1);
-    if (status == VPSDE_OK) {
-        memcpy(text, bytes, size);
-        status = vpsde_unet_spec_parse(spec, text, path);
-        free(text);
-    }
-    free(bytes);
+    vpsde_json_in *config;
+    VPSDE_TRY(vpsde_json_in_load(&config, path));
+    const vpsde_status status = vpsde_unet_spec_parse(spec, config, path);
+    vpsde_json_in_free(config);
     return status;
 }
 
@@ -159,7 +106,7 @@ static vpsde_status read_process(vpsde_model *model, const char *path)
 static vpsde_status fill(vpsde_model *model, const vpsde_safetensors_set *set,
                          const vpsde_diffusers_files *files)
 {
-    VPSDE_TRY(read_tensors(vpsde_unet_graph(model), set, files->weights));
+    VPSDE_TRY(check_names(vpsde_unet_graph(model), set));
     VPSDE_TRY(read_process(model, files->scheduler));
     memcpy(model->sha256, vpsde_safetensors_set_sha256(set), sizeof(model->sha256));
     return vpsde_unet_ready(model);
@@ -169,11 +116,10 @@ static vpsde_status build(vpsde_model **out, const vpsde_unet_spec *spec,
                           const vpsde_safetensors_set *set, const vpsde_diffusers_files *files)
 {
     vpsde_model *model;
-    VPSDE_TRY(check_sizes(spec, set, files->weights));
-    vpsde_status status = vpsde_unet_wrap(&model, spec);
-    if (status != VPSDE_OK) {
-        return vpsde_fail_in(status == VPSDE_EINVAL ? VPSDE_EDATA : status, "%s", files->config);
-    }
+    const vpsde_unet_store store = {.read = read_parameter, .files = set};
+    vpsde_status status = vpsde_unet_wrap(&model, spec, &store);
+    if (status == VPSDE_EINVAL) return vpsde_fail_in(VPSDE_EDATA, "%s", files->config);
+    VPSDE_TRY(status);
     status = fill(model, set, files);
     if (status != VPSDE_OK) {
         vpsde_model_destroy(model);

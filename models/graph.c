@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/file.h"
 #include "core/mem.h"
 #include "models/graph_bf16.h"
 #include "models/graph_impl.h"
@@ -55,6 +56,7 @@ void vpsde_graph_destroy(vpsde_graph *graph)
     for (size_t l = 0; l < graph->n_nodes; l++) destroy_layer(&graph->node[l].layer);
     free(graph->tensor);
     free(graph->node);
+    free(graph->by_name);
     free(graph->parameters);
     free(graph->rounded);
     free(graph);
@@ -129,6 +131,7 @@ static void append(vpsde_graph *graph, size_t *out, const vpsde_layer *layer, co
         node->layer.parameter[p].offset = graph->floats;
         graph->floats += graph_round(layer->parameter[p].count);
         graph->n_parameters += layer->parameter[p].count;
+        graph->n_entries++;
     }
     *out = graph->n_tensors;
     graph->tensor[graph->n_tensors++] = made;
@@ -146,6 +149,26 @@ vpsde_status vpsde_graph_add(vpsde_graph *graph, size_t *out, vpsde_layer *layer
     return VPSDE_OK;
 }
 
+static int compare_names(const void *left, const void *right)
+{
+    const vpsde_parameter *const *a = left, *const *b = right;
+    return strcmp((*a)->name, (*b)->name);
+}
+
+static vpsde_status sort_names(vpsde_graph *graph)
+{
+    size_t n = 0;
+    VPSDE_TRY(vpsde_alloc(&graph->by_name, graph->n_entries, sizeof(*graph->by_name)));
+    for (size_t l = 0; l < graph->n_nodes; l++) {
+        const vpsde_layer *const layer = &graph->node[l].layer;
+        for (size_t p = 0; p < layer->n_parameters; p++) {
+            graph->by_name[n++] = &layer->parameter[p];
+        }
+    }
+    if (n > 0) qsort(graph->by_name, n, sizeof(*graph->by_name), compare_names);
+    return VPSDE_OK;
+}
+
 vpsde_status vpsde_graph_finish(vpsde_graph *graph)
 {
     if (graph->n_nodes == 0 || graph->finished) {
@@ -157,6 +180,9 @@ vpsde_status vpsde_graph_finish(vpsde_graph *graph)
         return vpsde_fail(VPSDE_EINVAL, "network: no layer reads what layer %zu (%s) makes", l,
                           graph->node[l].layer.type->name);
     }
+    free(graph->by_name);
+    VPSDE_TRY(sort_names(graph));
+    VPSDE_TRY(vpsde_file_budget(graph->floats * sizeof(float), "network's parameters"));
     VPSDE_TRY(vpsde_alloc(&graph->parameters, graph->floats, sizeof(float)));
     graph->finished = true;
     return VPSDE_OK;
@@ -176,6 +202,18 @@ const vpsde_parameter *vpsde_graph_parameter(const vpsde_graph *graph, size_t p)
         p -= layer->n_parameters;
     }
     return NULL;
+}
+
+const vpsde_parameter *vpsde_graph_find(const vpsde_graph *graph, const char *name)
+{
+    vpsde_parameter wanted;
+    const vpsde_parameter *const key = &wanted;
+    if (!graph->finished || graph->n_entries == 0 || strlen(name) >= sizeof(wanted.name))
+        return NULL;
+    strcpy(wanted.name, name);
+    const vpsde_parameter *const *const found =
+        bsearch(&key, graph->by_name, graph->n_entries, sizeof(*graph->by_name), compare_names);
+    return found ? *found : NULL;
 }
 
 double vpsde_graph_flops(const vpsde_graph *graph)
@@ -217,6 +255,7 @@ vpsde_status vpsde_graph_pack(vpsde_graph *graph, bool backward)
         return vpsde_fail(VPSDE_EINVAL, "network: computes in bfloat16, gradients need float32");
     }
     graph->packed = graph->packed_backward = false;
+    graph->n_packs++;
     if (graph->bf16) VPSDE_TRY(round_parameters(graph));
     graph->packed_bf16 = graph->bf16;
     for (size_t l = 0; l < graph->n_nodes; l++) {

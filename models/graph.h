@@ -34,6 +34,8 @@ size_t vpsde_graph_floats(const vpsde_graph *graph); /* of the flat vector, padd
 size_t vpsde_graph_n_parameters(const vpsde_graph *graph); /* numbers, padding left out */
 /* Tensor p of the state_dict in the order of the layers, NULL past the last. */
 const vpsde_parameter *vpsde_graph_parameter(const vpsde_graph *graph, size_t p);
+/* By its name, NULL: a finished network has none of it. */
+const vpsde_parameter *vpsde_graph_find(const vpsde_graph *graph, const char *name);
 double vpsde_graph_flops(const vpsde_graph *graph);
 
 /* From the next pack on: the results of a bfloat16 network, whose layers multiply and add in float32. The
@@ -52,7 +54,7 @@ typedef struct vpsde_graph_need {
     bool backward;
 } vpsde_graph_need;
 
-/* For one thread. The calls below never use more library threads than may be used when it is made. */
+/* For one thread; EINVAL naming both figures for more memory than the machine has. The calls below never use more library threads than may be used when it is made. */
 vpsde_status vpsde_graph_workspace_create(vpsde_graph_workspace **out, const vpsde_graph *graph,
                                           const vpsde_graph_need *need);
 void vpsde_graph_workspace_destroy(vpsde_graph_workspace *ws);

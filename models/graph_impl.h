@@ -24,10 +24,13 @@ struct vpsde_graph {
     size_t n_tensors, n_nodes, capacity; /* n_tensors = n_nodes + 1 <= capacity */
     graph_tensor *tensor;
     graph_node *node;
+    size_t n_entries;
+    const vpsde_parameter **by_name; /* (n_entries) sorted; once finished */
     float *parameters;
     float *rounded; /* the parameters as a bfloat16 network has them, made by pack */
     size_t floats, n_parameters;
     bool finished, packed, packed_backward;
+    size_t n_packs;   /* times it was packed */
     bool bf16;        /* from the next pack on */
     bool packed_bf16; /* as it is packed now */
 };
@@ -50,6 +53,7 @@ struct vpsde_graph_workspace {
     vpsde_graph_need need;
     size_t n_threads; /* that library calls might use when it was made */
     size_t n;         /* images of the last forward */
+    size_t n_packs;   /* the graph's at the last forward */
     bool shared, has_classes;
     double *label;
     int32_t *classes;

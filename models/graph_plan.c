@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/file.h"
 #include "core/mem.h"
 #include "core/parallel.h"
 #include "models/graph_impl.h"
@@ -56,6 +57,15 @@ static size_t assign(graph_place *place, size_t *placed, bool *done, size_t coun
     return size;
 }
 
+/* rows x floats, of which one for every tensor, layer and arena still adds up to a size_t of bytes. */
+static vpsde_status size_of(size_t *size, const vpsde_graph *graph, size_t rows, size_t floats)
+{
+    size_t whole;
+    VPSDE_TRY(vpsde_size_mul(size, rows, floats, "floats of a workspace"));
+    return vpsde_size_mul(&whole, *size + GRAPH_ALIGN, 8 * sizeof(float) * graph->n_tensors,
+                          "bytes of a workspace");
+}
+
 static vpsde_status place_all(graph_arena *arena, graph_place *place, size_t count)
 {
     size_t *placed;
@@ -67,7 +77,7 @@ static vpsde_status place_all(graph_arena *arena, graph_place *place, size_t cou
     free(placed);
     VPSDE_TRY(status);
     for (size_t t = 0; t < count; t++) arena->offset[t] = place[t].offset;
-    return vpsde_alloc(&arena->memory, arena->floats, sizeof(float));
+    return VPSDE_OK;
 }
 
 typedef enum arena_kind { VALUES, TAPE, TANGENTS, GRADIENTS } arena_kind;
@@ -88,7 +98,8 @@ static graph_place lifetime(const vpsde_graph *graph, size_t t, arena_kind kind)
                          .last = tensor->last_user};
 }
 
-static vpsde_status make_arena(graph_arena *arena, const vpsde_graph *graph, arena_kind kind,
+/* Its size and the tensors' places in it. */
+static vpsde_status plan_arena(graph_arena *arena, const vpsde_graph *graph, arena_kind kind,
                                size_t rows)
 {
     graph_place *place;
@@ -97,8 +108,7 @@ static vpsde_status make_arena(graph_arena *arena, const vpsde_graph *graph, are
     vpsde_status status = VPSDE_OK;
     for (size_t t = 0; t < graph->n_tensors && status == VPSDE_OK; t++) {
         size_t size = 0;
-        status = vpsde_size_mul(&size, rows, vpsde_extent_floats(graph->tensor[t].extent),
-                                "floats of a tensor");
+        status = size_of(&size, graph, rows, vpsde_extent_floats(graph->tensor[t].extent));
         place[t] = lifetime(graph, t, kind);
         place[t].size = graph_round(size);
     }
@@ -107,24 +117,44 @@ static vpsde_status make_arena(graph_arena *arena, const vpsde_graph *graph, are
     return status;
 }
 
-static vpsde_status make_keeps(vpsde_graph_workspace *ws)
+/* What the layers keep, and the scratch they share. */
+static vpsde_status plan_keeps(size_t *keep, size_t *scratch, vpsde_graph_workspace *ws)
 {
     const vpsde_graph *const graph = ws->graph;
-    size_t floats = 0, scratch = 0;
+    *keep = *scratch = 0;
     VPSDE_TRY(vpsde_alloc(&ws->keep_offset, graph->n_nodes, sizeof(*ws->keep_offset)));
     for (size_t l = 0; l < graph->n_nodes; l++) {
         const vpsde_layer *const layer = &graph->node[l].layer;
         size_t size;
-        VPSDE_TRY(vpsde_size_mul(&size, ws->need.images, layer->keep, "floats kept by a layer"));
-        ws->keep_offset[l] = floats;
-        floats += graph_round(size);
-        if (layer->scratch > scratch) scratch = layer->scratch;
+        VPSDE_TRY(size_of(&size, graph, ws->need.images, layer->keep));
+        ws->keep_offset[l] = *keep;
+        *keep += graph_round(size);
+        if (layer->scratch > *scratch) *scratch = layer->scratch;
     }
-    if (graph_has_tape(&ws->need)) {
-        VPSDE_TRY(vpsde_alloc(&ws->keep, floats, sizeof(float)));
-        ws->bytes += floats * sizeof(float);
+    if (!graph_has_tape(&ws->need)) *keep = 0;
+    return VPSDE_OK;
+}
+
+static vpsde_status make_memory(vpsde_graph_workspace *ws)
+{
+    const vpsde_graph_need *const need = &ws->need;
+    graph_arena *const arena[] = {&ws->value, &ws->tangent, &ws->gradient};
+    const arena_kind kind[] = {graph_has_tape(need) ? TAPE : VALUES, TANGENTS, GRADIENTS};
+    const size_t rows[] = {need->images, need->tangents, need->backward ? need->images : 0};
+    size_t keep, scratch;
+    VPSDE_TRY(plan_keeps(&keep, &scratch, ws));
+    ws->bytes = (keep + scratch) * sizeof(float);
+    for (size_t i = 0; i < 3; i++) {
+        if (rows[i] == 0) continue;
+        VPSDE_TRY(plan_arena(arena[i], ws->graph, kind[i], rows[i]));
+        ws->bytes += arena[i]->floats * sizeof(float);
     }
-    ws->bytes += scratch * sizeof(float);
+    VPSDE_TRY(vpsde_file_budget(ws->bytes, "network"));
+    for (size_t i = 0; i < 3; i++) {
+        if (rows[i] == 0) continue;
+        VPSDE_TRY(vpsde_alloc(&arena[i]->memory, arena[i]->floats, sizeof(float)));
+    }
+    if (graph_has_tape(need)) VPSDE_TRY(vpsde_alloc(&ws->keep, keep, sizeof(float)));
     return vpsde_alloc(&ws->scratch, scratch, sizeof(float));
 }
 
@@ -151,16 +181,10 @@ static vpsde_status fill(vpsde_graph_workspace *ws)
 {
     const vpsde_graph *const graph = ws->graph;
     const vpsde_graph_need *const need = &ws->need;
+    VPSDE_TRY(make_memory(ws));
     VPSDE_TRY(vpsde_alloc(&ws->label, need->images, sizeof(*ws->label)));
     VPSDE_TRY(vpsde_alloc(&ws->classes, need->images, sizeof(*ws->classes)));
     VPSDE_TRY(vpsde_alloc(&ws->written, graph->n_tensors, sizeof(*ws->written)));
-    VPSDE_TRY(make_arena(&ws->value, graph, graph_has_tape(need) ? TAPE : VALUES, need->images));
-    if (need->tangents > 0) {
-        VPSDE_TRY(make_arena(&ws->tangent, graph, TANGENTS, need->tangents));
-    }
-    if (need->backward) VPSDE_TRY(make_arena(&ws->gradient, graph, GRADIENTS, need->images));
-    ws->bytes = (ws->value.floats + ws->tangent.floats + ws->gradient.floats) * sizeof(float);
-    VPSDE_TRY(make_keeps(ws));
     return make_layers(ws);
 }
 

@@ -106,6 +106,7 @@ vpsde_status vpsde_graph_forward(const vpsde_graph *graph, vpsde_graph_workspace
 {
     VPSDE_TRY(check_forward(graph, ws, n));
     ws->n = n;
+    ws->n_packs = graph->n_packs;
     ws->shared = times->shared;
     ws->has_classes = times->classes != NULL;
     memcpy(ws->label, times->label, (times->shared ? 1 : n) * sizeof(*ws->label));
@@ -117,6 +118,14 @@ vpsde_status vpsde_graph_forward(const vpsde_graph *graph, vpsde_graph_workspace
     return status;
 }
 
+/* Tangents and gradients read what the forward pass left, with the parameters that it saw. */
+static vpsde_status check_packing(const vpsde_graph_workspace *ws)
+{
+    if (ws->graph->packed && ws->n_packs == ws->graph->n_packs) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EINVAL,
+                      "network: its parameters were packed after the forward pass, repeat that");
+}
+
 static vpsde_status check_jvp(const vpsde_graph *graph, const vpsde_graph_workspace *ws,
                               size_t first, size_t n, size_t k)
 {
@@ -125,7 +134,7 @@ static vpsde_status check_jvp(const vpsde_graph *graph, const vpsde_graph_worksp
         return vpsde_fail(VPSDE_EINVAL, "tangents of images %zu to %zu after a forward pass of %zu",
                           first, first + n, ws->n);
     }
-    if (k >= 1 && n <= ws->need.tangents / k) return VPSDE_OK;
+    if (k >= 1 && n <= ws->need.tangents / k) return check_packing(ws);
     return vpsde_fail(VPSDE_EINVAL, "%zu tangents of %zu images in a workspace for 1 to %zu", k, n,
                       ws->need.tangents);
 }
@@ -200,6 +209,7 @@ vpsde_status vpsde_graph_backward(const vpsde_graph *graph, vpsde_graph_workspac
         return vpsde_fail(VPSDE_EINVAL, "backward pass of %zu images after a forward pass of %zu",
                           n, ws->n);
     }
+    VPSDE_TRY(check_packing(ws));
     const size_t saved = vpsde_limit_begin(ws->n_threads);
     const vpsde_status status = backward(ws, gradient, want_gin);
     vpsde_limit_end(saved);

@@ -118,9 +118,10 @@ typedef struct vpsde_train_report {
 /* Zero-initialise by vpsde_training_init, then set; pointers are borrowed. */
 typedef struct vpsde_training {
     const vpsde_process *process;
-    const float *x0; /* (count, d) data, already scaled; or NULL: rows first, first + 1, ... */
-    vpsde_row_source
-        source; /* of this are read on demand, by several threads, and rounded to float */
+    const float *x0; /* (count, d) data, already scaled; or NULL */
+    /* without x0: its rows first, first + 1, ... are read on demand, by several threads, and rounded
+     * to float */
+    vpsde_row_source source;
     size_t first, count;
     const int32_t *classes; /* (count) of the rows, -1 for none; NULL: unconditional */
     double class_dropout;   /* probability that a row's class becomes -1 */

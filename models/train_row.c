@@ -128,10 +128,13 @@ vpsde_train_chance vpsde_train_rows_chance(const vpsde_train_rows *rows, uint64_
     const vpsde_training *const t = rows->t;
     double u[N_CHANCES];
     vpsde_uniforms(u, t->seed, VPSDE_NOISE_TRAIN_TIME, position, 1, 0, N_CHANCES);
-    return (vpsde_train_chance){
-        .time = t->weighting == VPSDE_WEIGHTING_LIKELIHOOD ? uniform_lambda(rows, u[TIME])
-                                                           : uniform_time(rows, u[TIME]),
-        .drop = u[DROP]<t->class_dropout, .flip = rows->width> 0 && u[FLIP] < 0.5};
+    const bool drop = u[DROP] < t->class_dropout;
+    const bool flip = rows->width > 0 && u[FLIP] < 0.5;
+    return (vpsde_train_chance){.time = t->weighting == VPSDE_WEIGHTING_LIKELIHOOD
+                                            ? uniform_lambda(rows, u[TIME])
+                                            : uniform_time(rows, u[TIME]),
+                                .drop = drop,
+                                .flip = flip};
 }
 
 double vpsde_train_weight(vpsde_prediction prediction, vpsde_weighting weighting,

@@ -6,6 +6,7 @@
  * 2021, arXiv:2011.13456). Twice as many output channels as input channels: the second half is v of
  * log variance = (v + 1)/2 of the way from the posterior's to the forward step's (Nichol & Dhariwal
  * 2021, arXiv:2102.09672, eq. (15), with v in [-1, 1] as their code has it). */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,13 +31,40 @@ static void destroy(void *impl)
 
 static const vpsde_model_type ranged;
 
-vpsde_status vpsde_unet_wrap(vpsde_model **out, const vpsde_unet_spec *spec)
+/* Every layer is about as large as some kernel that is known here to be in the file. */
+static vpsde_status check_levels(const vpsde_unet_spec *spec, const vpsde_unet_store *store)
+{
+    size_t in = spec->block_out_channels[0];
+    for (size_t level = 0; level < spec->n_levels; level++) {
+        const size_t out = spec->block_out_channels[level];
+        vpsde_parameter kernel = {.rank = 4, .dims = {out, in, 3, 3}};
+        (void)snprintf(kernel.name, sizeof(kernel.name), "down_blocks.%zu.resnets.0.conv1.weight",
+                       level);
+        VPSDE_TRY(store->read(store->files, &kernel, NULL));
+        in = out;
+    }
+    return VPSDE_OK;
+}
+
+static vpsde_status read_parameters(const vpsde_graph *graph, const vpsde_unet_store *store)
+{
+    const vpsde_parameter *p;
+    for (size_t i = 0; (p = vpsde_graph_parameter(graph, i)) != NULL; i++) {
+        VPSDE_TRY(store->read(store->files, p, vpsde_graph_parameters(graph) + p->offset));
+    }
+    return VPSDE_OK;
+}
+
+vpsde_status vpsde_unet_wrap(vpsde_model **out, const vpsde_unet_spec *spec,
+                             const vpsde_unet_store *store)
 {
     unet *net;
     *out = NULL;
+    if (store) VPSDE_TRY(check_levels(spec, store));
     VPSDE_TRY(vpsde_alloc(&net, 1, sizeof(*net)));
     net->spec = *spec;
-    const vpsde_status status = vpsde_unet_build(&net->graph, spec);
+    vpsde_status status = vpsde_unet_build(&net->graph, spec, store);
+    if (status == VPSDE_OK && store) status = read_parameters(net->graph, store);
     if (status != VPSDE_OK) {
         destroy(net);
         return status;
@@ -57,8 +85,8 @@ vpsde_status vpsde_unet_wrap(vpsde_model **out, const vpsde_unet_spec *spec)
 
 vpsde_status vpsde_unet_create(vpsde_model **out, const vpsde_unet_spec *spec, uint64_t seed)
 {
-    VPSDE_TRY(vpsde_unet_wrap(out, spec));
-    unet_init(*out, seed);
+    VPSDE_TRY(vpsde_unet_wrap(out, spec, NULL));
+    vpsde_unet_init(*out, seed);
     const vpsde_status status = vpsde_unet_ready(*out);
     if (status != VPSDE_OK) {
         vpsde_model_destroy(*out);
@@ -90,7 +118,8 @@ const vpsde_unet_spec *vpsde_unet_get_spec(const vpsde_model *model)
     return &net->spec;
 }
 
-vpsde_status unet_classes(unet_times *times, const unet *net, const int32_t *classes, size_t n)
+vpsde_status vpsde_unet_classes(unet_times *times, const unet *net, const int32_t *classes,
+                                size_t n)
 {
     const vpsde_unet_spec *const spec = &net->spec;
     const size_t n_classes = spec->num_class_embeds - (spec->null_class ? 1 : 0);
@@ -111,7 +140,7 @@ vpsde_status unet_classes(unet_times *times, const unet *net, const int32_t *cla
     return VPSDE_OK;
 }
 
-vpsde_graph_times unet_graph_times(const unet_times *times, const unet *net, bool shared)
+vpsde_graph_times vpsde_unet_graph_times(const unet_times *times, const unet *net, bool shared)
 {
     return (vpsde_graph_times){.label = times->label,
                                .classes = net->spec.num_class_embeds ? times->classes : NULL,
@@ -218,8 +247,8 @@ static vpsde_status pass(const vpsde_model *model, workspace *w, const vpsde_eva
         image_of(vpsde_graph_in(w->graph) + i * d, e->x + (first + i) * d, model, slope_of(net),
                  offset_of(net));
     }
-    VPSDE_TRY(unet_classes(&w->times, net, e->classes ? e->classes + first : NULL, n));
-    const vpsde_graph_times times = unet_graph_times(&w->times, net, e->coef_stride == 0);
+    VPSDE_TRY(vpsde_unet_classes(&w->times, net, e->classes ? e->classes + first : NULL, n));
+    const vpsde_graph_times times = vpsde_unet_graph_times(&w->times, net, e->coef_stride == 0);
     VPSDE_TRY(vpsde_graph_forward(net->graph, w->graph, n, &times));
     for (size_t i = 0; i < n; i++) {
         const float *const out = vpsde_graph_out(w->graph) + i * wide;
@@ -241,14 +270,14 @@ static vpsde_status eval(const vpsde_model *model, void *ws, const vpsde_eval *e
 #define COMMON                                                                                     \
     .name = "unet", .source = "Ho et al. 2020 (arXiv:2006.11239); UNet2DModel of diffusers 0.30",  \
     .doc = "U-Net on images with diffusers' names: residual blocks, attention, classes.",          \
-    .configure = unet_configure, .load = unet_load, .destroy = destroy,                            \
+    .configure = vpsde_unet_configure, .load = vpsde_unet_load, .destroy = destroy,                \
     .workspace_create = workspace_create, .workspace_destroy = workspace_destroy, .eval = eval,    \
     .set_compute = set_compute
 
 const vpsde_model_type vpsde_model_unet = {
     COMMON,
     .flags = VPSDE_MODEL_JVP | VPSDE_MODEL_TRAINABLE | VPSDE_MODEL_ANY_ROWS,
-    .trainer = &unet_trainer,
+    .trainer = &vpsde_unet_trainer,
 };
 
 /* With variances beside; not to be trained here. */

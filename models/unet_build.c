@@ -24,7 +24,9 @@ typedef enum resampling { KEEP, HALVE, DOUBLE } resampling;
 
 typedef struct builder {
     const vpsde_unet_spec *spec;
+    const vpsde_unet_store *store;
     vpsde_graph *graph;
+    size_t n_checked;    /* parameters that the store is known to have */
     size_t embedding;    /* e, or silu e */
     bool silu_embedding; /* e itself stands there */
     size_t n_skips;
@@ -51,13 +53,24 @@ static size_t channels_of(const builder *b, size_t tensor)
 
 #define NO VPSDE_TENSOR_NONE
 
+static vpsde_status add_layer(builder *b, size_t *out, vpsde_layer *layer, const size_t *in)
+{
+    const vpsde_parameter *p;
+    VPSDE_TRY(vpsde_graph_add(b->graph, out, layer, in));
+    if (!b->store) return VPSDE_OK;
+    for (; (p = vpsde_graph_parameter(b->graph, b->n_checked)) != NULL; b->n_checked++) {
+        VPSDE_TRY(b->store->read(b->store->files, p, NULL));
+    }
+    return VPSDE_OK;
+}
+
 static vpsde_status add_norm(builder *b, size_t *out, const vpsde_norm_spec *spec, const size_t *in)
 {
     vpsde_layer layer = {0};
     vpsde_extent extent[VPSDE_LAYER_INPUTS];
     extents_of(b, extent, in);
     VPSDE_TRY(vpsde_norm_make(&layer, spec, extent));
-    return vpsde_graph_add(b->graph, out, &layer, in);
+    return add_layer(b, out, &layer, in);
 }
 
 static vpsde_status add_conv(builder *b, size_t *out, const vpsde_conv_spec *spec, const size_t *in)
@@ -66,7 +79,7 @@ static vpsde_status add_conv(builder *b, size_t *out, const vpsde_conv_spec *spe
     vpsde_extent extent[VPSDE_LAYER_INPUTS];
     extents_of(b, extent, in);
     VPSDE_TRY(vpsde_conv_make(&layer, spec, extent));
-    return vpsde_graph_add(b->graph, out, &layer, in);
+    return add_layer(b, out, &layer, in);
 }
 
 static vpsde_status add_dense(builder *b, size_t *out, const vpsde_dense_spec *spec, size_t x)
@@ -74,7 +87,7 @@ static vpsde_status add_dense(builder *b, size_t *out, const vpsde_dense_spec *s
     const size_t in[VPSDE_LAYER_INPUTS] = {x, NO, NO, NO};
     vpsde_layer layer = {0};
     VPSDE_TRY(vpsde_dense_make(&layer, spec, vpsde_graph_extent(b->graph, x)));
-    return vpsde_graph_add(b->graph, out, &layer, in);
+    return add_layer(b, out, &layer, in);
 }
 
 static vpsde_status add_resampling(builder *b, size_t *out, resampling kind, size_t x)
@@ -83,7 +96,7 @@ static vpsde_status add_resampling(builder *b, size_t *out, resampling kind, siz
     const vpsde_extent extent = vpsde_graph_extent(b->graph, x);
     vpsde_layer layer = {0};
     VPSDE_TRY(kind == HALVE ? vpsde_halve_make(&layer, extent) : vpsde_double_make(&layer, extent));
-    return vpsde_graph_add(b->graph, out, &layer, in);
+    return add_layer(b, out, &layer, in);
 }
 
 static vpsde_conv_spec conv3(const char *name, size_t channels)
@@ -120,7 +133,7 @@ static vpsde_status positions(builder *b, size_t *out, bool of_classes)
                                       .of_classes = of_classes};
     vpsde_layer layer = {0};
     VPSDE_TRY(vpsde_sinusoid_make(&layer, &spec));
-    return vpsde_graph_add(b->graph, out, &layer, none);
+    return add_layer(b, out, &layer, none);
 }
 
 static vpsde_status add_classes(builder *b, size_t e)
@@ -139,7 +152,7 @@ static vpsde_status add_classes(builder *b, size_t e)
         VPSDE_TRY(vpsde_class_table_make(&layer, "class_embedding.weight", spec->num_class_embeds,
                                          null_row, extent));
     }
-    return vpsde_graph_add(b->graph, &b->embedding, &layer, in);
+    return add_layer(b, &b->embedding, &layer, in);
 }
 
 /* The Fourier projection keeps its default order, sines first, whatever flip_sin_to_cos says. */
@@ -152,7 +165,7 @@ static vpsde_status add_embedding(builder *b)
     if (spec->time == VPSDE_UNET_FOURIER) {
         vpsde_layer layer = {0};
         VPSDE_TRY(vpsde_fourier_make(&layer, "time_proj", 2 * spec->block_out_channels[0], false));
-        VPSDE_TRY(vpsde_graph_add(b->graph, &time, &layer, none));
+        VPSDE_TRY(add_layer(b, &time, &layer, none));
     } else {
         VPSDE_TRY(positions(b, &time, false));
     }
@@ -248,8 +261,7 @@ static vpsde_status add_attention(builder *b, size_t *x, const char *prefix, siz
     const size_t heads = spec->attention_head_dim ? channels / spec->attention_head_dim : 1;
     vpsde_layer layer = {0};
     VPSDE_TRY(vpsde_attention_make(&layer, heads, vpsde_graph_extent(b->graph, h)));
-    VPSDE_TRY(
-        vpsde_graph_add(b->graph, &h, &layer, (const size_t[VPSDE_LAYER_INPUTS]){h, NO, NO, NO}));
+    VPSDE_TRY(add_layer(b, &h, &layer, (const size_t[VPSDE_LAYER_INPUTS]){h, NO, NO, NO}));
     return add_conv(b, x, &back, (const size_t[VPSDE_LAYER_INPUTS]){h, NO, *x, NO});
 }
 
@@ -357,18 +369,19 @@ static vpsde_status add_network(builder *b)
     VPSDE_TRY(add_middle(b, &x));
     for (size_t step = 0; step < spec->n_levels; step++) VPSDE_TRY(add_up(b, &x, step));
     VPSDE_TRY(add_norm(b, &x, &norm, (const size_t[VPSDE_LAYER_INPUTS]){x, NO, NO, NO}));
-    VPSDE_TRY(add_conv(b, &x, &last, (const size_t[VPSDE_LAYER_INPUTS]){x, NO, NO, NO}));
-    return vpsde_graph_finish(b->graph);
+    return add_conv(b, &x, &last, (const size_t[VPSDE_LAYER_INPUTS]){x, NO, NO, NO});
 }
 
-vpsde_status vpsde_unet_build(vpsde_graph **out, const vpsde_unet_spec *spec)
+vpsde_status vpsde_unet_build(vpsde_graph **out, const vpsde_unet_spec *spec,
+                              const vpsde_unet_store *store)
 {
-    builder b = {.spec = spec};
+    builder b = {.spec = spec, .store = store};
     *out = NULL;
-    VPSDE_TRY(vpsde_unet_spec_check(spec));
+    VPSDE_TRY(vpsde_unet_spec_check(spec, NULL));
     const vpsde_extent image = {spec->height, spec->width, spec->in_channels};
     VPSDE_TRY(vpsde_graph_create(&b.graph, image));
-    const vpsde_status status = add_network(&b);
+    vpsde_status status = add_network(&b);
+    if (status == VPSDE_OK) status = vpsde_graph_finish(b.graph);
     if (status != VPSDE_OK) {
         vpsde_graph_destroy(b.graph);
         return status;

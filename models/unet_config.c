@@ -136,8 +136,8 @@ static vpsde_status read_blocks(vpsde_unet_spec *spec, struct vpsde_config *sect
     return VPSDE_OK;
 }
 
-/* Which key of the section to show for a specification that was refused. */
-static const char *key_of(const char *message)
+/* The section's key of a specification's field. */
+static const char *key_of(const char *field)
 {
     static const struct {
         const char *field, *key;
@@ -145,13 +145,13 @@ static const char *key_of(const char *message)
                 {"attention_head_dim", "head_dim"},
                 {"norm_num_groups", "groups"},
                 {"block_out_channels", "channels"}};
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        if (strncmp(message, keys[i].field, strlen(keys[i].field)) == 0) return keys[i].key;
+    for (size_t i = 0; field && i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (strcmp(field, keys[i].field) == 0) return keys[i].key;
     }
     return "kind";
 }
 
-vpsde_status unet_configure(vpsde_model **out, struct vpsde_config *section)
+vpsde_status vpsde_unet_configure(vpsde_model **out, struct vpsde_config *section)
 {
     vpsde_unet_spec spec;
     *out = NULL;
@@ -160,10 +160,9 @@ vpsde_status unet_configure(vpsde_model **out, struct vpsde_config *section)
     VPSDE_TRY(read_levels(&spec, section));
     VPSDE_TRY(read_attention(&spec, section));
     VPSDE_TRY(read_blocks(&spec, section));
-    vpsde_status status = vpsde_unet_spec_check(&spec);
-    if (status != VPSDE_OK) {
-        return vpsde_config_fail_at(status, section, key_of(vpsde_last_error()));
-    }
+    const char *field;
+    vpsde_status status = vpsde_unet_spec_check(&spec, &field);
+    if (status != VPSDE_OK) return vpsde_config_fail_at(status, section, key_of(field));
     status = vpsde_unet_create(out, &spec, 0);
     if (status != VPSDE_OK) return vpsde_config_fail_at(status, section, "kind");
     return VPSDE_OK;

@@ -76,7 +76,7 @@ vpsde_status vpsde_unet_spec_format(char **text, const vpsde_unet_spec *spec)
 {
     char side[2 * TEXT], shift[TEXT], eps[TEXT], groups[TEXT], classes[TEXT];
     char *body;
-    VPSDE_TRY(vpsde_unet_spec_check(spec));
+    VPSDE_TRY(vpsde_unet_spec_check(spec, NULL));
     VPSDE_TRY(format_blocks(&body, spec));
     const vpsde_status status = vpsde_format(
         text,

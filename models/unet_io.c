@@ -3,67 +3,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/json.h"
 #include "core/mem.h"
 #include "models/checkpoint.h"
 #include "models/unet_net.h"
 
 static const char config_key[] = "vpsde.config";
 
-static bool has_parameter(const vpsde_graph *graph, const char *name)
-{
-    const vpsde_parameter *p;
-    for (size_t i = 0; (p = vpsde_graph_parameter(graph, i)) != NULL; i++) {
-        if (strcmp(p->name, name) == 0) return true;
-    }
-    return false;
-}
-
-/* A tensor nobody asked for is a different network under the same name. */
-static vpsde_status check_names(const vpsde_graph *graph, const vpsde_safetensors *file)
+vpsde_status vpsde_unet_check_names(const vpsde_safetensors *file,
+                                    bool (*known)(const void *context, const char *name),
+                                    const void *context)
 {
     for (size_t i = 0; i < vpsde_safetensors_count(file); i++) {
         const char *const name = vpsde_safetensors_at(file, i)->name;
-        if (strcmp(name, VPSDE_CHECKPOINT_BETAS) == 0 || has_parameter(graph, name)) continue;
-        return vpsde_fail(VPSDE_EDATA, "%s: tensor %s: a unet of its configuration has none",
+        if (known(context, name)) continue;
+        return vpsde_fail(VPSDE_EDATA, "%s: tensor %.200s: a unet of its configuration has none",
                           vpsde_safetensors_path(file), name);
     }
     return VPSDE_OK;
 }
 
-static vpsde_status read_tensors(const vpsde_graph *graph, const vpsde_safetensors *file)
+static bool is_known(const void *graph, const char *name)
 {
-    const vpsde_parameter *p;
-    VPSDE_TRY(check_names(graph, file));
-    for (size_t i = 0; (p = vpsde_graph_parameter(graph, i)) != NULL; i++) {
-        VPSDE_TRY(vpsde_safetensors_read_f32(
-            file, p->name, vpsde_graph_parameters(graph) + p->offset, p->rank, p->dims));
-    }
-    return VPSDE_OK;
+    return strcmp(name, VPSDE_CHECKPOINT_BETAS) == 0 || vpsde_graph_find(graph, name);
 }
 
-/* Sizes in the metadata cost memory: they must be those of tensors that are really there. */
-static vpsde_status check_sizes(const vpsde_unet_spec *spec, const vpsde_safetensors *file)
+static vpsde_status read_parameter(const void *file, const vpsde_parameter *p, float *out)
 {
-    size_t in = spec->block_out_channels[0];
-    for (size_t level = 0; level < spec->n_levels; level++) {
-        const size_t out = spec->block_out_channels[level];
-        char name[64];
-        (void)snprintf(name, sizeof(name), "down_blocks.%zu.resnets.0.conv1.weight", level);
-        const vpsde_tensor *const t = vpsde_safetensors_find(file, name);
-        if (!t || t->rank != 4 || t->dims[0] != out || t->dims[1] != in) {
-            return vpsde_fail(VPSDE_EDATA, "%s: tensor %s: expected (%zu, %zu, 3, 3) by %s",
-                              vpsde_safetensors_path(file), name, out, in, config_key);
-        }
-        in = out;
-    }
-    const size_t per_resnet = 10, resnets = spec->n_levels * (2 * spec->layers_per_block + 1) + 2;
-    if (vpsde_safetensors_count(file) < per_resnet * resnets) {
-        return vpsde_fail(VPSDE_EDATA,
-                          "%s: has %zu tensors; the %zu residual blocks of %s have %zu",
-                          vpsde_safetensors_path(file), vpsde_safetensors_count(file), resnets,
-                          config_key, per_resnet * resnets);
-    }
-    return VPSDE_OK;
+    return vpsde_safetensors_read_f32(file, p->name, out, p->rank, p->dims);
 }
 
 static vpsde_status read_spec(vpsde_unet_spec *spec, const vpsde_safetensors *file)
@@ -73,13 +40,14 @@ static vpsde_status read_spec(vpsde_unet_spec *spec, const vpsde_safetensors *fi
     if (!text) return vpsde_fail(VPSDE_EDATA, "%s: metadata has no %s", path, config_key);
     char *where;
     VPSDE_TRY(vpsde_format(&where, "%s: metadata %s", path, config_key));
-    vpsde_status status = vpsde_unet_spec_parse(spec, text, where);
+    vpsde_json_in *config;
+    vpsde_status status = vpsde_json_in_read(&config, text, strlen(text), where);
+    if (status == VPSDE_OK) {
+        status = vpsde_unet_spec_parse(spec, config, where);
+        vpsde_json_in_free(config);
+    }
     free(where);
-    if (status != VPSDE_OK) return status;
-    status = vpsde_unet_spec_check(spec);
-    if (status == VPSDE_EINVAL) return vpsde_fail_in(VPSDE_EDATA, "%s", path);
-    VPSDE_TRY(status);
-    return check_sizes(spec, file);
+    return status;
 }
 
 static vpsde_status check_shape(const vpsde_model *model, const vpsde_safetensors *file)
@@ -93,14 +61,15 @@ static vpsde_status check_shape(const vpsde_model *model, const vpsde_safetensor
                       vpsde_safetensors_path(file), spec->in_channels, spec->height, spec->width);
 }
 
-vpsde_status unet_load(vpsde_model **out, const vpsde_safetensors *file)
+vpsde_status vpsde_unet_load(vpsde_model **out, const vpsde_safetensors *file)
 {
     vpsde_unet_spec spec;
     vpsde_model *model;
     *out = NULL;
     VPSDE_TRY(read_spec(&spec, file));
-    VPSDE_TRY(vpsde_unet_wrap(&model, &spec));
-    vpsde_status status = read_tensors(vpsde_unet_graph(model), file);
+    const vpsde_unet_store store = {.read = read_parameter, .files = file};
+    VPSDE_TRY(vpsde_unet_wrap(&model, &spec, &store));
+    vpsde_status status = vpsde_unet_check_names(file, is_known, vpsde_unet_graph(model));
     if (status == VPSDE_OK) status = vpsde_checkpoint_read_model(model, file);
     if (status == VPSDE_OK) status = check_shape(model, file);
     if (status == VPSDE_OK) status = vpsde_unet_ready(model);
@@ -131,7 +100,7 @@ static vpsde_status write_file(const vpsde_model *model, vpsde_checkpoint *facts
     return vpsde_safetensors_write(path, tensors, n, facts->item, facts->n);
 }
 
-vpsde_status unet_save(const vpsde_model *model, const char *path)
+vpsde_status vpsde_unet_save(const vpsde_model *model, const char *path)
 {
     size_t n = 0;
     char *config = NULL;

@@ -28,13 +28,16 @@ typedef struct unet_times {
 
 /* The rows of the class table for n <= UNET_ROWS images: -1 is the null class. EINVAL for classes that
  * the network has not. `classes` may be NULL. */
-vpsde_status unet_classes(unet_times *times, const unet *net, const int32_t *classes, size_t n);
-vpsde_graph_times unet_graph_times(const unet_times *times, const unet *net, bool shared);
+vpsde_status vpsde_unet_classes(unet_times *times, const unet *net, const int32_t *classes,
+                                size_t n);
+vpsde_graph_times vpsde_unet_graph_times(const unet_times *times, const unet *net, bool shared);
 
-void unet_init(vpsde_model *model, uint64_t seed);                               /* unet_train.c */
-vpsde_status unet_configure(vpsde_model **out, struct vpsde_config *section);    /* unet_config.c */
-vpsde_status unet_load(vpsde_model **out, const struct vpsde_safetensors *file); /* unet_io.c */
-vpsde_status unet_save(const vpsde_model *model, const char *path);
-extern const vpsde_trainer_ops unet_trainer;
+void vpsde_unet_init(vpsde_model *model, uint64_t seed); /* unet_train.c */
+vpsde_status vpsde_unet_configure(vpsde_model **out,
+                                  struct vpsde_config *section); /* unet_config.c */
+vpsde_status vpsde_unet_load(vpsde_model **out,
+                             const struct vpsde_safetensors *file); /* unet_io.c */
+vpsde_status vpsde_unet_save(const vpsde_model *model, const char *path);
+extern const vpsde_trainer_ops vpsde_unet_trainer;
 
 #endif

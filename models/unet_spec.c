@@ -298,8 +298,8 @@ static vpsde_status check_absent(const vpsde_unet_spec *spec, const vpsde_json_i
                       where);
 }
 
-static vpsde_status read_config(vpsde_unet_spec *spec, const vpsde_json_in *config,
-                                const char *where)
+vpsde_status vpsde_unet_spec_parse(vpsde_unet_spec *spec, const vpsde_json_in *config,
+                                   const char *where)
 {
     *spec = defaults;
     if (!vpsde_json_in_get(config, "_class_name")) {
@@ -312,17 +312,8 @@ static vpsde_status read_config(vpsde_unet_spec *spec, const vpsde_json_in *conf
     }
     VPSDE_TRY(check_keys(config, where));
     VPSDE_TRY(check_absent(spec, config, where));
-    const vpsde_status status = vpsde_unet_spec_check(spec);
+    const vpsde_status status = vpsde_unet_spec_check(spec, NULL);
     return status == VPSDE_OK
                ? VPSDE_OK
                : vpsde_fail_in(status == VPSDE_EINVAL ? VPSDE_EDATA : status, "%s", where);
-}
-
-vpsde_status vpsde_unet_spec_parse(vpsde_unet_spec *spec, const char *text, const char *where)
-{
-    vpsde_json_in *config;
-    VPSDE_TRY(vpsde_json_in_read(&config, text, strlen(text), where));
-    const vpsde_status status = read_config(spec, config, where);
-    vpsde_json_in_free(config);
-    return status;
 }

@@ -7,6 +7,8 @@
 
 #include <vpsde/status.h>
 
+struct json_t; /* vpsde_json_in of core/json.h */
+
 enum { VPSDE_UNET_LEVELS = 8 };
 
 typedef enum vpsde_unet_block {
@@ -50,12 +52,13 @@ typedef struct vpsde_unet_spec {
  * extents stay 0. */
 void vpsde_unet_spec_init(vpsde_unet_spec *spec);
 
-/* EINVAL naming the field that makes no network. */
-vpsde_status vpsde_unet_spec_check(const vpsde_unet_spec *spec);
+/* EINVAL naming the field that makes no network; its name (or NULL) in `field` too unless that is NULL. */
+vpsde_status vpsde_unet_spec_check(const vpsde_unet_spec *spec, const char **field);
 
-/* From and to the text of config.json; `where` names the file in messages. What vpsde cannot run is
- * EDATA with the field's name and value. The text is fresh memory to be freed. */
-vpsde_status vpsde_unet_spec_parse(vpsde_unet_spec *spec, const char *text, const char *where);
+/* From the map of config.json and to its text; `where` names the file in messages. What vpsde cannot run
+ * is EDATA with the field's name and value. The text is fresh memory to be freed. */
+vpsde_status vpsde_unet_spec_parse(vpsde_unet_spec *spec, const struct json_t *config,
+                                   const char *where);
 vpsde_status vpsde_unet_spec_format(char **text, const vpsde_unet_spec *spec);
 
 #endif

@@ -83,7 +83,7 @@ static void draw(const vpsde_graph *graph, const vpsde_parameter *p, uint64_t se
     }
 }
 
-void unet_init(vpsde_model *model, uint64_t seed)
+void vpsde_unet_init(vpsde_model *model, uint64_t seed)
 {
     const vpsde_graph *const graph = vpsde_unet_graph(model);
     const vpsde_parameter *p;
@@ -176,7 +176,7 @@ static vpsde_status block_gradient(const vpsde_model *model, workspace *w,
         const size_t i = e / d, c = e % d / pixels, p = e % pixels;
         in[i * d + p * channels + c] = slope * b->x[e] + offset;
     }
-    const vpsde_graph_times times = unet_graph_times(&w->times, net, false);
+    const vpsde_graph_times times = vpsde_unet_graph_times(&w->times, net, false);
     VPSDE_TRY(vpsde_graph_forward(net->graph, w->graph, b->n, &times));
     *sum = 0;
     for (size_t i = 0; i < b->n; i++) {
@@ -199,21 +199,21 @@ static vpsde_status gradient(const vpsde_model *model, void *ws, const vpsde_tra
         return vpsde_fail(VPSDE_EINVAL, "unet: a block holds at most %d rows, got %zu",
                           (int)UNET_ROWS, block->n);
     }
-    VPSDE_TRY(unet_classes(&w->times, model->impl, block->classes, block->n));
+    VPSDE_TRY(vpsde_unet_classes(&w->times, model->impl, block->classes, block->n));
     const int saved = vpsde_serial_begin();
     const vpsde_status status = block_gradient(model, w, block, sum, out, dx);
     vpsde_serial_end(saved);
     return status;
 }
 
-const vpsde_trainer_ops unet_trainer = {
+const vpsde_trainer_ops vpsde_unet_trainer = {
     .block_rows = UNET_ROWS,
     .n_floats = n_floats,
     .parameters = parameters,
-    .init = unet_init,
+    .init = vpsde_unet_init,
     .changed = changed,
     .workspace_create = workspace_create,
     .workspace_destroy = workspace_destroy,
     .gradient = gradient,
-    .save = unet_save,
+    .save = vpsde_unet_save,
 };

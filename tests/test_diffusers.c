@@ -3,11 +3,13 @@
 #include "tests/scratch.h"
 
 #include <float.h>
+#include <sys/resource.h>
 
 #include <vpsde/vpsde.h>
 
 #include "core/data.h"
-#include "core/safetensors.h"
+#include "core/json.h"
+#include "core/safetensors_set.h"
 #include "models/diffusers.h"
 
 enum { PATH = 512, VALUES_MAX = 4096, TEXT = 4096 };
@@ -286,6 +288,15 @@ static const char *config_with(const char *key, const char *value)
     return text;
 }
 
+static vpsde_status parse_spec(vpsde_unet_spec *spec, const char *text, const char *where)
+{
+    vpsde_json_in *config;
+    VPSDE_TRY(vpsde_json_in_read(&config, text, strlen(text), where));
+    const vpsde_status status = vpsde_unet_spec_parse(spec, config, where);
+    vpsde_json_in_free(config);
+    return status;
+}
+
 static void what_the_config_cannot_be_is_named(void **state)
 {
     static const char *const cases[][3] = {
@@ -340,12 +351,12 @@ static void what_the_config_cannot_be_is_named(void **state)
     vpsde_unet_spec spec;
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        assert_fails(vpsde_unet_spec_parse(&spec, config_with(cases[i][0], cases[i][1]), "here"),
-                     VPSDE_EDATA, cases[i][2]);
+        assert_fails(parse_spec(&spec, config_with(cases[i][0], cases[i][1]), "here"), VPSDE_EDATA,
+                     cases[i][2]);
         assert_int_equal(strncmp(vpsde_last_error(), "here: ", 6), 0);
     }
-    assert_fails(vpsde_unet_spec_parse(&spec, "{\"a\": ", "here"), VPSDE_EDATA, "not valid JSON");
-    assert_fails(vpsde_unet_spec_parse(&spec, "[]", "here"), VPSDE_EDATA, "holds a list");
+    assert_fails(parse_spec(&spec, "{\"a\": ", "here"), VPSDE_EDATA, "not valid JSON");
+    assert_fails(parse_spec(&spec, "[]", "here"), VPSDE_EDATA, "holds a list");
 }
 
 static void what_does_not_matter_is_ignored(void **state)
@@ -365,7 +376,7 @@ static void what_does_not_matter_is_ignored(void **state)
     vpsde_unet_spec spec;
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        assert_ok(vpsde_unet_spec_parse(&spec, config_with(cases[i][0], cases[i][1]), "here"));
+        assert_ok(parse_spec(&spec, config_with(cases[i][0], cases[i][1]), "here"));
         assert_int_equal(spec.attention_head_dim, 8);
         assert_int_equal(spec.down_block[1], VPSDE_UNET_ATTN);
         assert_true(spec.downsample_conv && spec.flip_sin_to_cos && !spec.null_class);
@@ -384,7 +395,7 @@ static void a_config_that_is_written_reads_back(void **state)
         memcpy(&before, vpsde_unet_get_spec(model), sizeof(before));
         before.null_class = before.num_class_embeds > 1;
         assert_ok(vpsde_unet_spec_format(&text, &before));
-        assert_ok(vpsde_unet_spec_parse(&after, text, "here"));
+        assert_ok(parse_spec(&after, text, "here"));
         assert_int_equal(after.null_class, before.null_class);
         char *again;
         assert_ok(vpsde_unet_spec_format(&again, &after));
@@ -478,7 +489,7 @@ static void tensors_that_do_not_fit_are_named(void **state)
         {"conv_out.bias", "conv_out.offset", false, "tensor conv_out.bias is missing"},
         {"conv_in.weight", NULL, true, "tensor conv_in.weight: shape (72), expected (8, 1, 3, 3)"},
         {"down_blocks.1.resnets.0.conv1.weight", NULL, false,
-         "tensor down_blocks.1.resnets.0.conv1.weight: expected (8, 8, 3, 3)"},
+         "tensor down_blocks.1.resnets.0.conv1.weight is missing"},
         {"up_blocks.0.resnets.1.conv1.weight", NULL, false,
          "tensor up_blocks.0.resnets.1.conv1.weight is missing"},
     };
@@ -523,7 +534,7 @@ static void a_tensor_too_many_is_named(void **state)
                                       n, NULL, 0));
     vpsde_safetensors_close(file);
     assert_fails(vpsde_model_open(&model, scratch_folder), VPSDE_EDATA,
-                 "tensor add_embedding.bias: the network of config.json has none");
+                 "tensor add_embedding.bias: a unet of its configuration has none");
     unlink(scratch_path("diffusion_pytorch_model.safetensors"));
     unlink(scratch_path("config.json"));
 }
@@ -531,9 +542,10 @@ static void a_tensor_too_many_is_named(void **state)
 static void files_that_are_missing_are_named(void **state)
 {
     static const char no_map[] = "{\"metadata\": {}}", none[] = "{\"weight_map\": {}}";
-    static const char outside[] = "{\"weight_map\": {\"a\": \"../b.safetensors\"}}";
     static const char not_there[] = "{\"weight_map\": {\"a\": \"b.safetensors\"}}";
     static const char wrong[] = "{\"weight_map\": {\"a\": \"weights.safetensors\"}}";
+    static const char *const elsewhere[] = {
+        "\"../b.safetensors\"", "\"/b.safetensors\"", "\"..\"", "\".\"", "\"\"", "7"};
     static const char index[] = "diffusion_pytorch_model.safetensors.index.json";
     vpsde_model *model;
     (void)state;
@@ -554,8 +566,13 @@ static void files_that_are_missing_are_named(void **state)
     assert_fails(vpsde_model_open(&model, scratch_folder), VPSDE_EDATA, "weight_map is missing");
     scratch_write(index, none, strlen(none));
     assert_fails(vpsde_model_open(&model, scratch_folder), VPSDE_EDATA, "names 0 files");
-    scratch_write(index, outside, strlen(outside));
-    assert_fails(vpsde_model_open(&model, scratch_folder), VPSDE_EDATA, "a file beside the index");
+    for (size_t i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++) {
+        char text[64];
+        const int n = snprintf(text, sizeof(text), "{\"weight_map\": {\"a\": %s}}", elsewhere[i]);
+        scratch_write(index, text, (size_t)n);
+        assert_fails(vpsde_model_open(&model, scratch_folder), VPSDE_EDATA,
+                     "a file beside the index");
+    }
     scratch_write(index, not_there, strlen(not_there));
     assert_fails(vpsde_model_open(&model, scratch_folder), VPSDE_EDATA, "b.safetensors");
     scratch_write(index, wrong, strlen(wrong));
@@ -563,6 +580,101 @@ static void files_that_are_missing_are_named(void **state)
                  "tensor a is not in weights.safetensors");
     unlink(scratch_path(index));
     unlink(scratch_path("weights.safetensors"));
+    unlink(scratch_path("config.json"));
+}
+
+static void write_one(const char *file, const char *name, const float *value)
+{
+    assert_ok(vpsde_safetensors_write(
+        scratch_path(file),
+        &(vpsde_tensor_out){.name = name, .dtype = "F32", .rank = 1, .dims = {1}, .data = value}, 1,
+        NULL, 0));
+}
+
+/* Two files with a tensor of one name: it is nobody's guess which is meant. */
+static void the_index_is_obeyed(void **state)
+{
+    static const char both[] = "{\"weight_map\": {\"w\": \"b.safetensors\"}}";
+    static const char twice[] =
+        "{\"weight_map\": {\"w\": \"b.safetensors\", \"v\": \"a.safetensors\"}}";
+    static const float one = 1, two = 2;
+    vpsde_safetensors_set *set;
+    float value;
+    (void)state;
+    write_one("a.safetensors", "w", &one);
+    write_one("b.safetensors", "w", &two);
+    const char *const index = scratch_write("i.json", both, strlen(both));
+    assert_ok(vpsde_safetensors_set_open(&set, index));
+    assert_null(vpsde_safetensors_set_find(set, "v"));
+    assert_ok(vpsde_safetensors_read_f32(vpsde_safetensors_set_find(set, "w"), "w", &value, 1,
+                                         (const size_t[]){1}));
+    assert_true(value == two);
+    vpsde_safetensors_set_close(set);
+    const vpsde_tensor_out pair[] = {
+        {.name = "v", .dtype = "F32", .rank = 1, .dims = {1}, .data = &one},
+        {.name = "w", .dtype = "F32", .rank = 1, .dims = {1}, .data = &one}};
+    assert_ok(vpsde_safetensors_write(scratch_path("a.safetensors"), pair, 2, NULL, 0));
+    scratch_write("i.json", twice, strlen(twice));
+    assert_fails(vpsde_safetensors_set_open(&set, index), VPSDE_EDATA,
+                 "tensor w is in a.safetensors, but the map has it in b.safetensors");
+    write_one("b.safetensors", "v", &one);
+    scratch_write("i.json", both, strlen(both));
+    assert_fails(vpsde_safetensors_set_open(&set, index), VPSDE_EDATA,
+                 "tensor w is not in b.safetensors");
+    unlink(scratch_path("a.safetensors"));
+    unlink(scratch_path("b.safetensors"));
+    unlink(index);
+}
+
+static size_t peak(void)
+{
+    struct rusage usage;
+    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+    return (size_t)usage.ru_maxrss * 1024;
+}
+
+/* A few bytes of file cost a few bytes of memory, whatever they say. */
+static void claims_cost_nothing(void **state)
+{
+    enum { COUNT = 2 * 1000 * 1000, MOST = 64 * 1000 * 1000 };
+    static const float none[1];
+    static const char *const kernels[] = {"down_blocks.0.resnets.0.conv1.weight",
+                                          "down_blocks.1.resnets.0.conv1.weight"};
+    vpsde_tensor_out tensors[2];
+    vpsde_model *model;
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        tensors[i] = (vpsde_tensor_out){
+            .name = kernels[i], .dtype = "F32", .rank = 4, .dims = {2048, 2048}, .data = none};
+    }
+    const size_t before = peak();
+    const char *const weights = scratch_path("diffusion_pytorch_model.safetensors");
+    assert_ok(vpsde_safetensors_write(weights, tensors, 2, NULL, 0));
+    const char *config = config_with("block_out_channels", "[2048, 2048]");
+    scratch_write("config.json", config, strlen(config));
+    assert_fails(vpsde_model_open(&model, scratch_folder), VPSDE_EDATA,
+                 "shape (2048, 2048, 0, 0), expected (2048, 2048, 3, 3)");
+    write_plain(NULL, NULL, false);
+    config = config_with("num_class_embeds", "1048576");
+    scratch_write("config.json", config, strlen(config));
+    assert_fails(vpsde_model_open(&model, scratch_folder), VPSDE_EDATA,
+                 "tensor class_embedding.weight is missing");
+    char *const text = malloc(3 * COUNT);
+    assert_non_null(text);
+    for (size_t i = 0; i < COUNT; i++) memcpy(text + 3 * i, i == 0 ? "[[]" : ",[]", 3);
+    scratch_write("config.json", text, 3 * COUNT);
+    assert_fails(vpsde_model_open(&model, scratch_folder), VPSDE_EDATA,
+                 "has more than 131072 values, in line 1");
+    memset(text, '[', COUNT);
+    scratch_write("config.json", text, COUNT);
+    free(text);
+    assert_fails(vpsde_model_open(&model, scratch_folder), VPSDE_EDATA,
+                 "is nested deeper than 16 levels, in line 1");
+    assert_int_equal(truncate(scratch_path("config.json"), 200000000), 0);
+    assert_fails(vpsde_model_open(&model, scratch_folder), VPSDE_EDATA,
+                 "200000000 bytes, at most 16000000 are read");
+    assert_true(peak() - before < MOST);
+    unlink(weights);
     unlink(scratch_path("config.json"));
 }
 
@@ -581,6 +693,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(tensors_that_do_not_fit_are_named),
         cmocka_unit_test(a_tensor_too_many_is_named),
         cmocka_unit_test(files_that_are_missing_are_named),
+        cmocka_unit_test(the_index_is_obeyed),
+        cmocka_unit_test(claims_cost_nothing),
     };
     if (argc != 2) return 2;
     root = argv[1];

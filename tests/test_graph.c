@@ -156,6 +156,8 @@ static void parameters_have_their_places(void **state)
         assert_int_equal(vpsde_graph_parameter(graph, p)->offset, 16 * p);
     }
     assert_null(vpsde_graph_parameter(graph, 3));
+    assert_string_equal(vpsde_graph_find(graph, "w")->name, "w");
+    assert_null(vpsde_graph_find(graph, "nothing"));
     assert_close(vpsde_graph_flops(graph), 7, 0);
     vpsde_graph_destroy(graph);
 }
@@ -213,6 +215,9 @@ static void failures_come_through(void **state)
 {
     static const vpsde_graph_need need = {.images = 2, .tangents = 3, .backward = true};
     static const vpsde_graph_need none = {.images = 0}, little = {.images = 2};
+    static const vpsde_graph_need large[] = {{.images = (size_t)1 << 40},
+                                             {.images = 1, .tangents = (size_t)1 << 40},
+                                             {.images = (size_t)1 << 40, .backward = true}};
     vpsde_graph *const graph = make_f();
     vpsde_graph_workspace *ws;
     const vpsde_graph_times times = times_of(false);
@@ -222,6 +227,13 @@ static void failures_come_through(void **state)
     assert_fails(try_add(graph, &out, &SCALE, 0, VPSDE_TENSOR_NONE), VPSDE_EINVAL, "finished");
     assert_fails(vpsde_graph_finish(graph), VPSDE_EINVAL, "finished before");
     assert_fails(vpsde_graph_workspace_create(&ws, graph, &none), VPSDE_EINVAL, "0 images");
+    for (size_t i = 0; i < 3; i++) {
+        assert_fails(vpsde_graph_workspace_create(&ws, graph, &large[i]), VPSDE_EINVAL,
+                     "GiB of memory, this machine has");
+    }
+    assert_fails(
+        vpsde_graph_workspace_create(&ws, graph, &(vpsde_graph_need){.images = SIZE_MAX / 16}),
+        VPSDE_EINVAL, "of a workspace");
     assert_ok(vpsde_graph_workspace_create(&ws, graph, &little));
     assert_null(vpsde_graph_din(ws));
     assert_null(vpsde_graph_gout(ws));
@@ -247,6 +259,14 @@ static void failures_come_through(void **state)
     assert_fails(vpsde_graph_backward(graph, ws, 2, g, true), VPSDE_EINVAL, "forward pass of 0");
     assert_ok(vpsde_graph_pack(graph, false));
     assert_fails(vpsde_graph_backward(graph, ws, 2, g, true), VPSDE_EINVAL, "packing was not");
+    assert_ok(vpsde_graph_forward(graph, ws, 2, &times));
+    assert_ok(vpsde_graph_pack(graph, true));
+    assert_fails(vpsde_graph_jvp(graph, ws, 0, 1, 1), VPSDE_EINVAL, "packed after the forward");
+    assert_fails(vpsde_graph_backward(graph, ws, 2, g, true), VPSDE_EINVAL,
+                 "packed after the forward");
+    assert_ok(vpsde_graph_forward(graph, ws, 2, &times));
+    assert_ok(vpsde_graph_jvp(graph, ws, 0, 1, 1));
+    assert_ok(vpsde_graph_backward(graph, ws, 2, g, true));
     fail_pack = true;
     assert_fails(vpsde_graph_pack(graph, true), VPSDE_ENOMEM, "layer 0 (scale): toy pack");
     fail_pack = false;

@@ -312,6 +312,45 @@ static void test_model(void **state)
     vpsde_model_destroy(model);
 }
 
+enum { WIDE = 12 };
+
+/* eps = A x with A_ij = 1 + [i = j], whose trace is 2 WIDE. */
+static vpsde_status linear(const vpsde_model *model, void *ws, const vpsde_eval *e)
+{
+    (void)model, (void)ws;
+    for (size_t r = 0; r < e->n * (1 + e->k); r++) {
+        const double *in = r < e->n ? e->x + r * WIDE : e->dx + (r - e->n) * WIDE;
+        double *out = r < e->n ? e->eps + r * WIDE : e->deps + (r - e->n) * WIDE, sum = 0;
+        for (size_t j = 0; j < WIDE; j++) sum += in[j];
+        for (size_t j = 0; j < WIDE; j++) out[j] = in[j] + sum;
+    }
+    return VPSDE_OK;
+}
+
+/* Probes of the divergence are of the run's seed: seeds that are averaged must not share them. */
+static void test_probes(void **state)
+{
+    static const vpsde_model_type type = {
+        .name = "linear", .flags = VPSDE_MODEL_JVP, .eval = linear};
+    const vpsde_model model = {.type = &type, .dim = WIDE};
+    static double x[N * WIDE];
+    double value[3];
+    (void)state;
+    vpsde_normals(x, 5, VPSDE_NOISE_TEST, 0, N, 0, WIDE);
+    for (size_t k = 0; k < 3; k++) {
+        value[k] = measure("thermometer", NULL,
+                           (vpsde_metric_input){.n = N,
+                                                .d = WIDE,
+                                                .x = x,
+                                                .seed = k / 2,
+                                                .model = &model,
+                                                .end = {.alpha = 0, .sigma = 1}});
+        /* E |A z|^2 / tr A = tr A^2 / tr A, (A^2)_ii = 2^2 + WIDE - 1 */
+        assert_close(value[k], (WIDE * (WIDE + 3.0)) / (2 * WIDE), 0.5);
+    }
+    assert_true(value[0] == value[1] && value[0] != value[2]);
+}
+
 /* Two components, one rotated: moments by hand. */
 static void test_moments(void **state)
 {
@@ -338,7 +377,8 @@ int main(void)
         cmocka_unit_test(test_one_dimension), cmocka_unit_test(test_potentials),
         cmocka_unit_test(test_data),          cmocka_unit_test(test_images),
         cmocka_unit_test(test_gaussians),     cmocka_unit_test(test_floor),
-        cmocka_unit_test(test_model),         cmocka_unit_test(test_moments),
+        cmocka_unit_test(test_model),         cmocka_unit_test(test_probes),
+        cmocka_unit_test(test_moments),
     };
     count_up();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -221,7 +221,7 @@ static void refuses_too_many_tensors_and_values(void **state)
     header[2 << 20] = '\0';
     n = assemble(bytes, header, NULL, 0);
     assert_fails(vpsde_safetensors_open(&file, scratch_write("x.safetensors", bytes, n)),
-                 VPSDE_EDATA, "header with more than 1048576 values");
+                 VPSDE_EDATA, "header has more than 1048576 values");
     free(header);
     free(bytes);
 }

@@ -129,6 +129,7 @@ static void starts_at_zero_with_pytorchs_rules(void **state)
     size_t seen = 0;
     for (size_t q = 0; (p = vpsde_graph_parameter(graph, q)) != NULL; q++) {
         const float *const w = vpsde_graph_parameters(graph) + p->offset;
+        assert_ptr_equal(vpsde_graph_find(graph, p->name), p);
         const bool in = strncmp(p->name, "conv_in.", 8) == 0;
         const bool norm = strstr(p->name, "norm") != NULL;
         double most = 0;
@@ -290,7 +291,7 @@ static void refuses_what_makes_no_network(void **state)
     size_t n = 0;
     (void)state;
     for (size_t c = 0; c < 20; c++) bad[c] = small_spec(0);
-    words[n] = "sample_size (height)", bad[n++].height = 0;
+    words[n] = "sample_size: must be in", bad[n++].height = 0;
     words[n] = "in_channels", bad[n++].in_channels = 0;
     words[n] = "out_channels", bad[n++].out_channels = 3;
     words[n] = "levels", bad[n++].n_levels = 9;

@@ -1,21 +1,26 @@
 #include "tests/check.h"
 
 #include <stdlib.h>
+#include <threads.h>
+#include <time.h>
 
 #include "core/mem.h"
 #include "core/parallel.h"
-#include "models/layers/winograd.h"
+#include "models/layers/linear.h"
+#include "models/layers/winograd_plan.h"
 
 enum { IMAGES = 3, PAD = 64 };
 
 static const vpsde_winograd shapes[] = {
-    {1, 1, {1, 0}, 1, false},   {1, 1, {3, 2}, 5, true},    {2, 2, {8, 0}, 16, false},
-    {3, 2, {7, 9}, 4, true},    {1, 9, {16, 0}, 17, false}, {9, 1, {5, 40}, 24, false},
-    {4, 4, {40, 0}, 40, false}, {5, 5, {32, 0}, 33, true},  {5, 6, {13, 0}, 40, false},
-    {7, 7, {24, 16}, 32, true}, {7, 7, {40, 3}, 8, false},  {8, 9, {1, 0}, 31, false},
-    {9, 9, {37, 1}, 40, false}, {9, 8, {40, 39}, 2, true},  {14, 14, {64, 0}, 64, false},
+    {1, 1, {1, 0}, 1, false},     {1, 1, {3, 2}, 5, true},        {2, 2, {8, 0}, 16, false},
+    {3, 2, {7, 9}, 4, true},      {1, 9, {16, 0}, 17, false},     {9, 1, {5, 40}, 24, false},
+    {4, 4, {40, 0}, 40, false},   {5, 5, {32, 0}, 33, true},      {5, 6, {13, 0}, 40, false},
+    {7, 7, {24, 16}, 32, true},   {7, 7, {40, 3}, 8, false},      {8, 9, {1, 0}, 31, false},
+    {9, 9, {37, 1}, 40, false},   {9, 8, {40, 39}, 2, true},      {14, 14, {64, 0}, 64, false},
+    {28, 28, {32, 0}, 32, false}, {21, 19, {128, 64}, 40, false}, {15, 13, {520, 0}, 16, false},
+    {14, 13, {24, 9}, 17, true},
 };
-enum { SHAPES = sizeof(shapes) / sizeof(*shapes) };
+enum { SHAPES = sizeof(shapes) / sizeof(*shapes), MANY = 15 }; /* from MANY on: many chunks */
 
 static float *floats(size_t count, uint64_t seed)
 {
@@ -97,6 +102,12 @@ static void forward(const bench *b, size_t image, bool bias, bool residual, unsi
     assert_kept(b);
 }
 
+static void set_threads(int n)
+{
+    (void)vpsde_serial_begin();
+    vpsde_serial_end(n);
+}
+
 /* The input's element that tap t of channel c sees at output pixel p; false outside. */
 static bool input_of(const vpsde_winograd *w, size_t p, size_t t, size_t c, size_t *source,
                      size_t *element)
@@ -110,47 +121,67 @@ static bool input_of(const vpsde_winograd *w, size_t p, size_t t, size_t c, size
     return true;
 }
 
-static double definition(const bench *b, size_t image, size_t o, unsigned sources)
+/* sum[s]: what source s gives output o. */
+static void definition(const bench *b, size_t image, size_t o, double sum[2])
 {
     const vpsde_winograd *const w = b->w;
     const size_t in = w->in[0] + w->in[1];
-    double sum = 0;
+    sum[0] = sum[1] = 0;
     for (size_t e = 0; e < in * 9; e++) {
         size_t s, at;
-        if (!input_of(w, o / w->out, e % 9, e / 9, &s, &at) || !(sources >> s & 1)) continue;
-        sum += (double)b->weight[o % w->out * in * 9 + e] *
-               (double)b->x[s][image * in_floats(w, s) + at];
+        if (!input_of(w, o / w->out, e % 9, e / 9, &s, &at)) continue;
+        sum[s] += (double)b->weight[o % w->out * in * 9 + e] *
+                  (double)b->x[s][image * in_floats(w, s) + at];
     }
-    return sum;
+}
+
+static bool many_chunks(const vpsde_winograd *w)
+{
+    const winograd_plan p = winograd_plan_of(w);
+    return winograd_chunk(&p, p.tiles, p.tile_rows) < p.tile_rows;
 }
 
 /* Rounding: the two-fold sums of the transforms and the 4/9 of the products leave less than 1.5e-6 of the
  * largest output. */
+static void assert_outputs(const bench *b, double (*sums)[2], unsigned form)
+{
+    const bool bias = form & 1, residual = form & 2;
+    const unsigned sources = form & 4 ? form % 4 : 3;
+    const double scale = form & 1 ? 0.75 : 1;
+    double worst = 0, largest = 0.1;
+    forward(b, 1, bias, residual, sources, (float)scale);
+    for (size_t o = 0; o < out_floats(b->w); o++) {
+        const size_t at = out_floats(b->w) + o;
+        double want = (sources & 1 ? sums[o][0] : 0) + (sources & 2 ? sums[o][1] : 0);
+        if (bias) want += (double)b->bias[o % b->w->out];
+        if (residual) want += (double)b->residual[at];
+        want *= scale;
+        worst = fmax(worst, fabs((double)b->out[at] - want));
+        largest = fmax(largest, fabs(want));
+        if (!isfinite(b->out[at])) fail_msg("form %u: output %zu is not a number", form, o);
+    }
+    if (!(worst <= 1.5e-6 * largest)) {
+        fail_msg("shape %zu, form %u: off by %.3g of %.3g", (size_t)(b->w - shapes), form, worst,
+                 largest);
+    }
+}
+
 static void outputs_are_the_definition(void **state)
 {
     (void)state;
     for (size_t k = 0; k < SHAPES; k++) {
         bench b = bench_open(&shapes[k]);
-        for (unsigned form = 0; form < 8; form++) {
-            const bool bias = form & 1, residual = form & 2;
-            const unsigned sources = form & 4 ? form % 4 : 3;
-            const double scale = form & 1 ? 0.75 : 1;
-            forward(&b, 1, bias, residual, sources, (float)scale);
-            double worst = 0, largest = 0.1;
-            for (size_t o = 0; o < out_floats(b.w); o++) {
-                const size_t at = out_floats(b.w) + o;
-                double want = definition(&b, 1, o, sources);
-                if (bias) want += (double)b.bias[o % b.w->out];
-                if (residual) want += (double)b.residual[at];
-                want *= scale;
-                worst = fmax(worst, fabs((double)b.out[at] - want));
-                largest = fmax(largest, fabs(want));
-                if (!isfinite(b.out[at])) fail_msg("shape %zu, form %u: not a number", k, form);
-            }
-            if (!(worst <= 1.5e-6 * largest)) {
-                fail_msg("shape %zu, form %u: off by %.3g of %.3g", k, form, worst, largest);
-            }
+        double(*sums)[2];
+        assert_true(many_chunks(b.w) == (k >= MANY));
+        assert_ok(vpsde_alloc(&sums, out_floats(b.w), sizeof(*sums)));
+        for (size_t o = 0; o < out_floats(b.w); o++) definition(&b, 1, o, sums[o]);
+        const int before = vpsde_serial_begin();
+        for (int threads = 1; threads <= 3; threads++) {
+            set_threads(threads);
+            for (unsigned form = 0; form < 8; form++) assert_outputs(&b, sums, form);
         }
+        set_threads(before);
+        free(sums);
         bench_close(&b);
     }
 }
@@ -234,7 +265,7 @@ static void gradients_are_adjoint(void **state)
 static void weight_gradients_are_the_definition(void **state)
 {
     (void)state;
-    for (size_t k = 0; k + 1 < SHAPES; k++) {
+    for (size_t k = 0; k < SHAPES; k++) {
         bench b = bench_open(&shapes[k]);
         const vpsde_winograd *const w = b.w;
         const size_t in = w->in[0] + w->in[1], weights = w->out * in * 9;
@@ -285,15 +316,50 @@ static void bits_depend_on_nothing_else(void **state)
         memcpy(b.residual + 2 * count, b.residual, count * sizeof(float));
         for (int threads = 1; threads <= 3; threads++) {
             const int before = vpsde_serial_begin();
-            vpsde_serial_end(threads);
+            set_threads(threads);
             forward(&b, 2, true, true, 3, 0.5F);
-            (void)vpsde_serial_begin();
-            vpsde_serial_end(before);
+            set_threads(before);
             assert_memory_equal(b.out + 2 * count, want, count * sizeof(float));
         }
         free(want);
         bench_close(&b);
     }
+}
+
+/* Fails everywhere but on the thread that asked. */
+typedef struct elsewhere {
+    thrd_t caller;
+    vpsde_status status[8];
+} elsewhere;
+
+static void fail_elsewhere(void *context, size_t i)
+{
+    elsewhere *const e = context;
+    (void)thrd_sleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    if (thrd_equal(thrd_current(), e->caller)) return;
+    e->status[i] = vpsde_fail(VPSDE_EINTERNAL, "a sentence that stays on its thread");
+}
+
+static void failures_reach_the_caller(void **state)
+{
+    (void)state;
+    elsewhere e = {.caller = thrd_current(), .status = {VPSDE_OK}};
+    const int before = vpsde_serial_begin();
+    set_threads(2);
+    (void)vpsde_fail(VPSDE_EINVAL, "stale");
+    vpsde_team(8, fail_elsewhere, &e);
+    assert_fails(vpsde_products_check(8, e.status, 5, "tiles"), VPSDE_EINTERNAL,
+                 "a product over 5 tiles");
+
+    /* oneDNN refuses matrices without columns, in every slot of a team. */
+    const vpsde_winograd none = {28, 28, {32, 0}, 0, false};
+    bench b = bench_open(&none);
+    const vpsde_winograd_call c = {
+        .u = b.u, .x = {b.x[0]}, .scale = 1, .out = b.out, .scratch = b.scratch};
+    assert_true(many_chunks(&none));
+    assert_fails(vpsde_winograd_forward(&none, &c), VPSDE_EINTERNAL, "over 196 tiles");
+    set_threads(before);
+    bench_close(&b);
 }
 
 int main(void)
@@ -303,6 +369,7 @@ int main(void)
         cmocka_unit_test(gradients_are_adjoint),
         cmocka_unit_test(weight_gradients_are_the_definition),
         cmocka_unit_test(bits_depend_on_nothing_else),
+        cmocka_unit_test(failures_reach_the_caller),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

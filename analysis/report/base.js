@@ -54,6 +54,13 @@ function setTheme(theme) {
 }
 setTheme(systemDark.matches ? "dark" : "light");
 systemDark.addEventListener("change", () => setTheme(systemDark.matches ? "dark" : "light"));
+// Paper is light: pictures too, which are painted.
+let onScreen = null;
+addEventListener("beforeprint", () => {
+  onScreen = document.documentElement.dataset.theme;
+  setTheme("light");
+});
+addEventListener("afterprint", () => onScreen && setTheme(onScreen));
 
 // Calls draw(width) now and when the width of the element changes.
 function responsive(element, draw) {

@@ -25,16 +25,16 @@ sections.compare = {
       return {
         label: `${metric.name} against network evaluations for ${series.filter((s) => s.on).map((s) => s.name).join(", ") || "no solver"}`,
         x: { label: "network evaluations a sample (mean)", log: true }, y: { label: `${metric.name}${metric.unit && metric.unit !== "1" ? ` [${metric.unit}]` : ""}`, log },
-        series, guides: log && values.length ? [1, 2, 3, 4] : [],
+        series, guides: log && values.length && metric.ideal === 0 ? [1, 2, 3, 4] : [],
         guideFrom: Math.min(...values.map((p) => p.x)), guideTop: Math.max(...values.map((p) => p.y)),
-        floors: known(metric.floor) ? [{ y: metric.floor, name: `an exact sample: ${metric.floorText}` }] : [],
+        floors: known(metric.floor) ? [{ y: metric.floor, name: `an exact sample: ${metric.floorText}`, line: metric.ideal !== 0 }] : [],
       };
     };
     const chart = plot(spec), keys = legend(series, chart.draw);
     const set = (rule) => () => (series.forEach((s, i) => (s.on = rule(i))), keys.update());
     const button = (text, rule) => el("button", { type: "button", onclick: set(rule) }, text);
     const describe = () => `${metric.description || metric.name}. ${d.samples} samples, means over ${plural(d.seeds, "seed")}; reference ${d.reference}. ` +
-      `Bars and bands: 95 % intervals. ${known(metric.floor) ? "Shaded: what an exact sample of the same size has. " : ""}Dotted: slopes −1 to −4. At first those are shown that are best or next best at some budget.`;
+      `Bars and bands: 95 % intervals; an end at or below 0 is an arrow to the edge. ${known(metric.floor) ? `${metric.ideal === 0 ? "Shaded" : "Line"}: what an exact sample of the same size has. ` : ""}${metric.ideal === 0 ? "Dotted: slopes −1 to −4. " : ""}At first those are shown that are best or next best at some budget.`;
     const text = el("span", {}, describe());
     section.append(figure({
       title: "Error against work",
@@ -50,7 +50,7 @@ sections.compare = {
         rows: d.solver.map((s, k) => [s, d.budget[k], d.nfe[k], metric.mean[k], end("low", k), end("high", k)]),
       }),
     }));
-    if (d.verdict.rows.length) section.append(sortableTable({ ...d.verdict, caption: `Smallest ${d.leading_metric} within a number of evaluations, and whether the lead over the next is real (95 % interval, paired bootstrap)` }));
+    if (d.verdict.rows.length) section.append(sortableTable({ ...d.verdict, caption: `Smallest ${d.leading_metric} within a number of evaluations, and whether the lead is real: over every other one, with 95 % for all of them together (paired bootstrap); else how many are as good` }));
     if (d.order.rows.length) section.append(observedOrders(d));
     const names = d.metrics;
     section.append(sortableTable({

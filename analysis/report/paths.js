@@ -114,7 +114,7 @@ function pathStage(d, runs) {
   const density = d.mixture && run.dim === 2 ? "Shading: the exact density p_t of the mixture (its square root)." : "Shading: a kernel estimate of the density from these points (its square root).";
   return figure({
     title: "Paths", picture: el("div", { class: "stage" }, canvas, side2),
-    caption: `${density} ${run.shown} of ${run.count} stored paths are in this page${run.shown > 64 ? ", trails of the first 64" : ""}, at the ${run.times} stored times.` + (run.dim > 2 ? ` The first two of ${run.dim} coordinates.` : ""),
+    caption: `${density} ${run.shown} of ${run.count} stored paths are in this page${run.shown > 64 ? ", trails of the first 64" : ""}, at ${run.stored > run.times ? `${run.times} of the ${run.stored}` : `the ${run.times}`} stored times.` + (run.dim > 2 ? ` The first two of ${run.dim} coordinates.` : ""),
     table: () => ({ caption: `Paths of ${run.name}, the first 8`, columns: [{ name: "path" }, { name: "node" }, { name: "t" }, { name: "x" }, { name: "y" }],
       rows: Array.from({ length: Math.min(8, run.shown) * run.times }, (_, e) => {
         const i = Math.floor(e / run.times), time = e % run.times, [x, y] = at(i, time);

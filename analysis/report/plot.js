@@ -68,19 +68,28 @@ function drawGuides(parts, spec, x, y, box) {
 function drawFloors(parts, spec, y, box) {
   for (const floor of (spec.floors || []).filter((f) => y.fits(f.y))) {
     const at = Math.max(box.top, Math.min(box.bottom, y.place(floor.y)));
-    parts.push(svg("rect", { class: "floor", x: box.left, y: at, width: box.right - box.left, height: box.bottom - at }),
+    parts.push(floor.line ? svg("line", { class: "guide", x1: box.left, x2: box.right, y1: at, y2: at })
+      : svg("rect", { class: "floor", x: box.left, y: at, width: box.right - box.left, height: box.bottom - at }),
       svg("text", { x: box.right - 6, y: Math.min(at + 15, box.bottom - 4), "text-anchor": "end" }, floor.name));
   }
 }
 
+// Interval ends in the picture; one that a logarithmic axis does not have is its lower edge, and `cut`.
+function withInterval(p, y) {
+  if (!known(p.low) || !known(p.high) || !(p.high > p.low) || !y.fits(p.high)) return p;
+  return { ...p, phigh: y.place(p.high), plow: y.fits(p.low) ? y.place(p.low) : y.place(y.low), cut: !y.fits(p.low) };
+}
+
 function drawSeries(parts, s, x, y, targets) {
-  const points = s.points.filter((p) => x.fits(p.x) && y.fits(p.y)).map((p) => ({ ...p, px: x.place(p.x), py: y.place(p.y), s }));
-  const both = points.filter((p) => y.fits(p.low) && y.fits(p.high) && p.high > p.low);
+  const points = s.points.filter((p) => x.fits(p.x) && y.fits(p.y)).map((p) => ({ ...p, px: x.place(p.x), py: y.place(p.y), s }))
+    .map((p) => withInterval(p, y));
+  const both = points.filter((p) => p.phigh !== undefined);
   if (both.length > 1) {
-    const up = both.map((p) => `${p.px} ${y.place(p.high)}`), downward = both.map((p) => `${p.px} ${y.place(p.low)}`).reverse();
+    const up = both.map((p) => `${p.px} ${p.phigh}`), downward = both.map((p) => `${p.px} ${p.plow}`).reverse();
     parts.push(svg("path", { d: `M${up.concat(downward).join("L")}Z`, fill: s.color, opacity: 0.14 }));
   }
-  for (const p of both) parts.push(svg("line", { x1: p.px, x2: p.px, y1: y.place(p.low), y2: y.place(p.high), stroke: s.color, "stroke-width": 1.2 }));
+  for (const p of both) parts.push(svg("line", { x1: p.px, x2: p.px, y1: p.plow, y2: p.phigh, stroke: s.color, "stroke-width": 1.2 }));
+  for (const p of both.filter((p) => p.cut)) parts.push(svg("path", { class: "cut", d: `M${p.px - 4} ${p.plow - 6}h8l-4 6Z`, fill: s.color }));
   if (points.length > 1) {
     parts.push(svg("path", { d: "M" + points.map((p) => `${p.px.toFixed(1)} ${p.py.toFixed(1)}`).join("L"), fill: "none", stroke: s.color,
       "stroke-width": s.width ?? 1.8, "stroke-dasharray": s.dash || null, "stroke-linejoin": "round" }));

@@ -1,9 +1,8 @@
-// Draws the sections that the file has, in its order.
-const order = ["header", "compare", "verify", "samples", "paths", "likelihood", "elbo", "calls", "training", "contents"];
+// Draws the sections that the file has, in the order of analysis/report.def.
 const nav = document.getElementById("nav"), main = document.getElementById("main");
 main.replaceChildren(announcer);
 nav.append(el("a", { class: "mark", href: "#header" }, "vpsde"));
-for (const name of order.filter((n) => data[n] && sections[n])) {
+for (const name of Object.keys(data).filter((n) => sections[n])) {
   const section = el("section", { id: name });
   try {
     if (!sections[name].draw(data[name], section)) continue;

@@ -80,9 +80,7 @@ static vpsde_status run(const vpsde_layer *layer, void *ws, const vpsde_layer_ca
     for (size_t s = 0; s < n_slots; s++) j.ws->slots[s].status = VPSDE_OK;
     vpsde_team(n_slots, run_slot, &j);
     for (size_t s = 0; s < n_slots; s++) {
-        if (j.ws->slots[s].status == VPSDE_OK) continue;
-        return vpsde_fail(j.ws->slots[s].status, "oneDNN failed on a product over %zu pixels",
-                          own(layer)->pixels);
+        VPSDE_TRY(vpsde_products_check(1, &j.ws->slots[s].status, own(layer)->pixels, "pixels"));
     }
     return VPSDE_OK;
 }

@@ -46,10 +46,8 @@ static vpsde_status forward(const vpsde_layer *layer, void *ws, const vpsde_laye
 
 static vpsde_status jvp(const vpsde_layer *layer, void *ws, const vpsde_layer_call *call)
 {
-    const size_t bytes = call->n * call->k * layer->out.channels * sizeof(float);
     (void)ws;
-    if (call->dout && call->din[0]) memcpy(call->dout, call->din[0], bytes);
-    if (call->dout && !call->din[0]) memset(call->dout, 0, bytes);
+    memcpy(call->dout, call->din[0], call->n * call->k * layer->out.channels * sizeof(float));
     return VPSDE_OK;
 }
 
@@ -64,13 +62,9 @@ static vpsde_status backward(const vpsde_layer *layer, void *ws, const vpsde_lay
         if (call->gradient) {
             vpsde_add(channels, call->gradient + layer->parameter[0].offset + row * channels, gout);
         }
-        if (!call->gin[0]) continue;
-        float *const gin = call->gin[0] + i * channels;
-        if (call->add[0]) {
-            vpsde_add(channels, gin, gout);
-        } else {
-            memcpy(gin, gout, channels * sizeof(*gin));
-        }
+    }
+    if (call->gin[0]) {
+        vpsde_put(call->n * channels, call->gin[0], call->add[0], 1, call->gout);
     }
     return VPSDE_OK;
 }

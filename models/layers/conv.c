@@ -4,18 +4,9 @@
 
 #include "core/vec.h"
 #include "models/layers/conv_impl.h"
+#include "models/layers/pointwise.h"
 
 enum { EXTENT_MAX = 1 << 16, FLOATS_MAX = 1 << 30 };
-
-VPSDE_VECTOR void vpsde_conv_accumulate(size_t count, float *restrict to, bool add, float scale,
-                                        const float *restrict x)
-{
-    if (add) {
-        for (size_t e = 0; e < count; e++) to[e] += scale * x[e];
-    } else {
-        for (size_t e = 0; e < count; e++) to[e] = scale * x[e];
-    }
-}
 
 /* Eight interleaved rows of pixels, folded pairwise: the error of a sum of thousands stays that of tens. */
 enum { LANES = 8, STRIP = 64 };
@@ -40,13 +31,20 @@ VPSDE_VECTOR void vpsde_conv_bias_gradient(size_t channels, size_t pixels, float
     }
 }
 
+vpsde_status vpsde_conv_prepared(bool prepared, const vpsde_layer_call *call)
+{
+    if (prepared) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EINTERNAL, "convolution: backward of %zu images was not prepared for",
+                      call->n);
+}
+
 void vpsde_conv_residual_gradient(const vpsde_layer *layer, const vpsde_layer_call *call,
                                   float scale)
 {
     float *const to = call->gin[VPSDE_CONV_RESIDUAL];
     if (!to) return;
-    vpsde_conv_accumulate(call->n * vpsde_extent_floats(layer->out), to,
-                          call->add[VPSDE_CONV_RESIDUAL], scale, call->gout);
+    vpsde_put(call->n * vpsde_extent_floats(layer->out), to, call->add[VPSDE_CONV_RESIDUAL], scale,
+              call->gout);
 }
 
 static vpsde_status spec_check(const vpsde_conv_spec *spec, const vpsde_extent *in)

@@ -20,9 +20,9 @@ typedef struct vpsde_conv_spec {
     bool upsample;        /* nearest x 2 before; stride 1, one part */
     double scale;         /* 0 means 1 */
     size_t n_parts;       /* the output's channels come in so many tensors (q, k, v); 0 means 1 */
-    const char *part
-        [VPSDE_CONV_PARTS]; /* names: PART.weight (channels / n_parts, in, kernel, kernel), PART.bias */
-    bool matrix;            /* PART.weight is stored with rank 2: (out, in); kernel 1 */
+    /* names: PART.weight (channels / n_parts, in, kernel, kernel), PART.bias */
+    const char *part[VPSDE_CONV_PARTS];
+    bool matrix; /* PART.weight is stored with rank 2: (out, in); kernel 1 */
 } vpsde_conv_spec;
 
 /* in[VPSDE_CONV_X..]; x2 and residual may be absent. EINVAL. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "models/layers/pointwise.h"
 
 static void conv_destroy(vpsde_layer *layer)
 {
@@ -12,6 +13,8 @@ static void conv_destroy(vpsde_layer *layer)
     if (!c) return;
     for (size_t s = 0; s < SOURCES; s++) {
         conv_weights *const w = &c->weights[s];
+        (void)dnnl_primitive_destroy(w->to_forward);
+        (void)dnnl_primitive_destroy(w->to_data);
         (void)dnnl_memory_destroy(w->plain);
         (void)dnnl_memory_destroy(w->forward);
         (void)dnnl_memory_destroy(w->data);
@@ -25,13 +28,20 @@ static void conv_destroy(vpsde_layer *layer)
     layer->own = NULL;
 }
 
-static vpsde_status data_pack(conv *c, conv_weights *w)
+static vpsde_status reorder(const conv *c, dnnl_primitive_t primitive, dnnl_memory_t to,
+                            dnnl_memory_t from)
+{
+    const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
+    return vpsde_dnnl_check(dnnl_primitive_execute(primitive, c->stream, 2, args), "reorder");
+}
+
+static vpsde_status data_pack(const conv *c, conv_weights *w)
 {
     if (!w->data_floats) {
         VPSDE_TRY(vpsde_alloc(&w->data_floats, vpsde_dnnl_floats(&w->data_md), sizeof(float)));
         VPSDE_TRY(vpsde_dnnl_point(w->data, w->data_floats));
     }
-    return vpsde_dnnl_reorder(c->stream, w->data, w->plain);
+    return reorder(c, w->to_data, w->data, w->plain);
 }
 
 static vpsde_status conv_pack(vpsde_layer *layer, const float *parameters, bool backward)
@@ -40,14 +50,14 @@ static vpsde_status conv_pack(vpsde_layer *layer, const float *parameters, bool 
     const size_t rows = c->spec.channels / c->spec.n_parts;
     const float scale = (float)c->spec.scale;
     for (size_t p = 0; p < c->spec.n_parts; p++) {
-        vpsde_conv_accumulate(rows * conv_floats(c), c->staging + p * rows * conv_floats(c), false,
-                              scale, vpsde_layer_at(layer, parameters, 2 * p));
-        vpsde_conv_accumulate(rows, c->bias + p * rows, false, scale,
-                              vpsde_layer_at(layer, parameters, 2 * p + 1));
+        vpsde_put(rows * conv_floats(c), c->staging + p * rows * conv_floats(c), false, scale,
+                  vpsde_layer_at(layer, parameters, 2 * p));
+        vpsde_put(rows, c->bias + p * rows, false, scale,
+                  vpsde_layer_at(layer, parameters, 2 * p + 1));
     }
     for (size_t s = 0; s < c->n_sources; s++) {
         conv_weights *const w = &c->weights[s];
-        VPSDE_TRY(vpsde_dnnl_reorder(c->stream, w->forward, w->plain));
+        VPSDE_TRY(reorder(c, w->to_forward, w->forward, w->plain));
         if (backward) VPSDE_TRY(data_pack(c, w));
     }
     return VPSDE_OK;
@@ -81,16 +91,14 @@ static vpsde_status staging_handle(conv *c, size_t s)
 }
 
 /* The format of the weights that oneDNN asks for. */
-static vpsde_status format_ask(dnnl_memory_desc_t *out, conv *c, conv_kind kind, size_t s)
+static vpsde_status format_ask(dnnl_memory_desc_t *out, const conv *c, conv_kind kind, size_t s)
 {
     dnnl_primitive_desc_t description;
-    const char *name = "";
     VPSDE_TRY(vpsde_conv_describe(&description, c, kind, s, 1, false));
-    const dnnl_status_t e =
-        dnnl_primitive_desc_query(description, dnnl_query_impl_info_str, 0, (void *)&name);
-    if (e != dnnl_success || strncmp(name, "jit", 3) != 0) c->serial = true;
-    *out = *dnnl_primitive_desc_query_md(description, dnnl_query_weights_md, 0);
-    return vpsde_dnnl_check(dnnl_primitive_desc_destroy(description), "convolution");
+    const vpsde_status status = vpsde_dnnl_query_md(out, description, dnnl_query_weights_md);
+    const dnnl_status_t freed = dnnl_primitive_desc_destroy(description);
+    VPSDE_TRY(status);
+    return vpsde_dnnl_check(freed, "convolution");
 }
 
 static vpsde_status weights_make(conv *c, size_t s)
@@ -101,7 +109,13 @@ static vpsde_status weights_make(conv *c, size_t s)
     VPSDE_TRY(format_ask(&w->data_md, c, CONV_DATA, s));
     VPSDE_TRY(vpsde_alloc(&w->forward_floats, vpsde_dnnl_floats(&w->forward_md), sizeof(float)));
     VPSDE_TRY(vpsde_dnnl_memory(&w->forward, &w->forward_md, w->forward_floats));
-    return vpsde_dnnl_memory(&w->data, &w->data_md, NULL);
+    VPSDE_TRY(vpsde_dnnl_memory(&w->data, &w->data_md, NULL));
+    size_t scratch = 0;
+    VPSDE_TRY(vpsde_dnnl_reorder_make(&w->to_forward, w->forward, w->plain, &scratch));
+    VPSDE_TRY(vpsde_dnnl_reorder_make(&w->to_data, w->data, w->plain, &scratch));
+    if (scratch == 0) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EINTERNAL, "oneDNN: packing weights needs %zu floats of scratch",
+                      scratch);
 }
 
 static bool direct_takes(const vpsde_conv_spec *spec, const vpsde_extent *in)

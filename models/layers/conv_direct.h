@@ -15,6 +15,7 @@ typedef struct conv_weights {
     dnnl_memory_desc_t forward_md; /* what the primitives ask for */
     dnnl_memory_desc_t data_md;
     dnnl_memory_t plain, forward, data;
+    dnnl_primitive_t to_forward, to_data; /* from plain */
     float *forward_floats, *data_floats;
 } conv_weights;
 
@@ -22,7 +23,6 @@ typedef struct conv {
     vpsde_conv_spec spec; /* no names */
     vpsde_extent in[SOURCES], out;
     size_t n_sources, channels_in; /* of all sources */
-    bool serial; /* some implementation is none whose bits are known not to depend on threads */
     dnnl_stream_t stream;
     conv_weights weights[SOURCES];
     float *staging; /* (out, in, row, column), scaled */
@@ -39,6 +39,7 @@ static inline size_t conv_floats(const conv *c) /* of the weights of one output 
 /* One thread's own. Index 1 of a gradient's: of all n images at once. */
 typedef struct conv_workspace {
     size_t n;
+    bool serial; /* some primitive is none whose bits are known not to depend on threads */
     dnnl_stream_t stream;
     dnnl_memory_t x[SOURCES], y, bias, scratchpad;
     dnnl_primitive_t forward[SOURCES][2]; /* overwriting; adding */
@@ -57,6 +58,11 @@ typedef struct conv_workspace {
  * format once it is known. To be given to vpsde_dnnl_primitive. */
 vpsde_status vpsde_conv_describe(dnnl_primitive_desc_t *out, const conv *c, conv_kind kind,
                                  size_t source, size_t n, bool sum);
+
+/* A primitive of the workspace that threads may share, or that keeps it on one (`serial`). The
+ * description is taken over, also on failure. */
+vpsde_status vpsde_conv_primitive(conv_workspace *w, dnnl_primitive_t *out,
+                                  dnnl_primitive_desc_t description, size_t *scratch);
 
 vpsde_status vpsde_conv_execute(const conv_workspace *ws, dnnl_primitive_t primitive, int n_args,
                                 const dnnl_exec_arg_t *args);

@@ -175,6 +175,7 @@ static vpsde_status few_backward(const vpsde_layer *layer, void *ws, const vpsde
     const few *const f = layer->own;
     const size_t in = f->in[0] + f->in[1];
     const float *const gu = ws;
+    VPSDE_TRY(vpsde_conv_prepared(ws != NULL, call));
     const int saved = vpsde_serial_begin();
     vpsde_status status = VPSDE_OK;
     for (size_t i = 0; status == VPSDE_OK && i < call->n; i++) {

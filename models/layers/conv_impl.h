@@ -26,11 +26,11 @@ static inline bool conv_is_plain(const vpsde_conv_spec *spec)
            spec->n_parts == 1;
 }
 
-/* to = (add ? to : 0) + scale x */
-void vpsde_conv_accumulate(size_t count, float *to, bool add, float scale, const float *x);
 /* gradient (channels) += scale times the sum over pixels of gout (pixels, channels) */
 void vpsde_conv_bias_gradient(size_t channels, size_t pixels, float scale, const float *gout,
                               float *gradient);
+/* EINTERNAL unless the reverse pass of this call was prepared. */
+vpsde_status vpsde_conv_prepared(bool prepared, const vpsde_layer_call *call);
 /* What a reverse pass owes the residual, if anything. */
 void vpsde_conv_residual_gradient(const vpsde_layer *layer, const vpsde_layer_call *call,
                                   float scale);

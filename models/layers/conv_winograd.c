@@ -83,6 +83,7 @@ static vpsde_status filter_backward(const vpsde_layer *layer, void *ws,
 {
     const filter *const f = layer->own;
     float *const gu = ws;
+    VPSDE_TRY(vpsde_conv_prepared(ws != NULL, call));
     vpsde_winograd_back back = {.n = call->n,
                                 .u = f->u,
                                 .x = {call->in[0], call->in[1]},

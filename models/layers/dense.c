@@ -147,10 +147,6 @@ static vpsde_status jvp(const vpsde_layer *layer, void *ws, const vpsde_layer_ca
     const dense *const own = layer->own;
     const size_t in = layer->in[0].channels, out = layer->out.channels;
     (void)ws;
-    if (!call->din[0]) {
-        if (call->dout) memset(call->dout, 0, call->n * call->k * out * sizeof(float));
-        return VPSDE_OK;
-    }
     for (size_t t = 0; t < call->n * call->k; t++) {
         const size_t i = t / call->k;
         const float *dx = call->din[0] + t * in;
@@ -194,11 +190,7 @@ static vpsde_status backward(const vpsde_layer *layer, void *ws, const vpsde_lay
         float *const gin = call->gin[0] + i * in;
         product(rows, out, in, gz, w, g);
         if (own->silu_in) times_slope(rows * in, g, u, g);
-        if (call->add[0]) {
-            vpsde_add(rows * in, gin, g);
-        } else {
-            memcpy(gin, g, rows * in * sizeof(*g));
-        }
+        vpsde_put(rows * in, gin, call->add[0], 1, g);
     }
     return VPSDE_OK;
 }

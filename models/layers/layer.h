@@ -47,10 +47,10 @@ typedef struct vpsde_layer_call {
 
     const float *in[VPSDE_LAYER_INPUTS]; /* (n, in); NULL where the layer has no such input */
     float *out;                          /* (n, out) */
-    float *keep; /* (n, layer->keep) from forward to jvp and backward; NULL when
-                                            neither follows */
+    /* (n, layer->keep) from forward to jvp and backward; NULL when neither follows */
+    float *keep;
 
-    const float *din[VPSDE_LAYER_INPUTS]; /* jvp: (n, k, in); NULL: zero */
+    const float *din[VPSDE_LAYER_INPUTS]; /* jvp: (n, k, in); NULL: zero, but one at least is set */
     float *dout;                          /* jvp: (n, k, out) */
 
     const float *gout;              /* backward: (n, out) dL/dout */
@@ -86,9 +86,9 @@ struct vpsde_layer {
     vpsde_parameter parameter[VPSDE_LAYER_TENSORS];
     size_t keep;    /* floats an image from forward to jvp and backward */
     size_t scratch; /* floats a call of any kind needs, whatever n and k */
-    double
-        flops; /* of one image's forward, 2 a multiply-add, by the layer's definition whatever way
-                       computes it: a doubling convolution's 9 taps at every pixel of the output */
+    /* of one image's forward, 2 a multiply-add, by the layer's definition whatever way computes it: a
+     * doubling convolution's 9 taps at every pixel of the output */
+    double flops;
     void *own;
 };
 

@@ -21,6 +21,16 @@ vpsde_status vpsde_product(size_t rows, size_t columns, size_t inner, float alph
                       rows, columns, inner);
 }
 
+vpsde_status vpsde_products_check(size_t n, const vpsde_status *status, size_t count,
+                                  const char *what)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (status[i] == VPSDE_OK) continue;
+        return vpsde_fail(status[i], "oneDNN failed on a product over %zu %s", count, what);
+    }
+    return VPSDE_OK;
+}
+
 static vpsde_status product(char ta, char tb, size_t m, size_t n, size_t k, const float *a,
                             size_t lda, const float *b, size_t ldb, float beta, float *c)
 {

@@ -1,4 +1,4 @@
-/* Matrix products of the networks: the only module that knows oneDNN.
+/* Matrix products of the networks, by oneDNN; convolutions by it are in conv_direct.h and onednn.h.
  *
  * Activations are feature-major: x is (in, columns), one column a sample, so that PyTorch's weights
  * (out, in) are used as they are and every pointwise loop runs along the samples.
@@ -43,6 +43,11 @@ typedef struct vpsde_matrix {
  * the same extents and strides. */
 vpsde_status vpsde_product(size_t rows, size_t columns, size_t inner, float alpha, vpsde_matrix a,
                            vpsde_matrix b, float beta, float *c, size_t stride);
+
+/* OK, or the first failure of n products that a team made, said again on the calling thread: its own
+ * sentence may have stayed on another. `count` and `what`: "over 196 tiles". */
+vpsde_status vpsde_products_check(size_t n, const vpsde_status *status, size_t count,
+                                  const char *what);
 
 /* "2.6.3", and the instruction set that its products may use here (ONEDNN_MAX_CPU_ISA lowers
  * it): "avx2". */

@@ -1,9 +1,9 @@
 #include "models/layers/norm_kernel.h"
 
-#include <stdint.h>
 #include <string.h>
 
 #include "core/vec.h"
+#include "models/layers/exp.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -170,55 +170,20 @@ VPSDE_VECTOR void vpsde_norm_fold(size_t n, size_t stride, size_t width, const f
     }
 }
 
-enum { STRIP = 64 };
-
-/* v = exp(-u) = 2^n p(f) with p of degree 5, |p / 2^f - 1| < 8e-8 on [-1/2, 1/2] (Remez). |u| is held
- * to 87 as an integer, which keeps NaN out of the polynomial and lets both loops run in vectors; two
- * loops, since one chain of all these operations is longer than the processor looks ahead. */
-INLINE void exp_minus(float v[STRIP], const float *u)
-{
-    int32_t power[STRIP];
-    for (size_t e = 0; e < STRIP; e++) {
-        int32_t bits;
-        memcpy(&bits, u + e, sizeof(bits));
-        const int32_t sign = bits & INT32_MIN, size = bits & INT32_MAX, most = 0x42AE0000;
-        bits = (size < most ? size : most) | sign;
-        float t;
-        memcpy(&t, &bits, sizeof(t));
-        t = t * -1.44269504F;
-        const float shifted = t + 12582912.0F; /* 1.5 2^23: adding it leaves the nearest integer */
-        v[e] = t - (shifted - 12582912.0F);
-        memcpy(&bits, &shifted, sizeof(bits));
-        power[e] = (int32_t)((uint32_t)bits << 23);
-    }
-    for (size_t e = 0; e < STRIP; e++) {
-        const float f = v[e], f2 = f * f;
-        const float high = 1.3276472454890609e-3F * f + 9.675541892647743e-3F;
-        const float middle = 5.550713092088699e-2F * f + 2.4022120237350464e-1F;
-        const float low = 6.931469440460205e-1F * f + 1.0F;
-        const float p = (high * f2 + middle) * f2 + low;
-        int32_t bits;
-        memcpy(&bits, &p, sizeof(bits));
-        bits = (int32_t)((uint32_t)bits + (uint32_t)power[e]);
-        memcpy(v + e, &bits, sizeof(bits));
-    }
-}
+enum { STRIP = VPSDE_EXP_STRIP };
 
 INLINE void silu_strip(float *u)
 {
     float v[STRIP];
-    exp_minus(v, u);
-    for (size_t e = 0; e < STRIP; e++) u[e] = u[e] * (1.0F / (1.0F + v[e]));
+    vpsde_exp_minus(v, u);
+    for (size_t e = 0; e < STRIP; e++) u[e] = vpsde_silu_of(u[e], v[e]);
 }
 
 INLINE void slope_strip(float *u)
 {
     float v[STRIP];
-    exp_minus(v, u);
-    for (size_t e = 0; e < STRIP; e++) {
-        const float s = 1.0F / (1.0F + v[e]);
-        u[e] = s * (1.0F + u[e] * (v[e] * s)); /* v s = 1 - s, not cancelled */
-    }
+    vpsde_exp_minus(v, u);
+    for (size_t e = 0; e < STRIP; e++) u[e] = vpsde_silu_slope_of(u[e], v[e]);
 }
 
 VPSDE_VECTOR void vpsde_norm_silu(size_t count, float *u)

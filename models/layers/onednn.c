@@ -48,6 +48,18 @@ size_t vpsde_dnnl_floats(const dnnl_memory_desc_t *md)
     return (dnnl_memory_desc_get_size(md) + sizeof(float) - 1) / sizeof(float);
 }
 
+vpsde_status vpsde_dnnl_query_md(dnnl_memory_desc_t *out, const_dnnl_primitive_desc_t description,
+                                 dnnl_query_t what)
+{
+    const dnnl_memory_desc_t *const md = dnnl_primitive_desc_query_md(description, what, 0);
+    if (!md) {
+        return vpsde_fail(VPSDE_EINTERNAL, "oneDNN: a primitive has no tensor for query %d",
+                          (int)what);
+    }
+    *out = *md;
+    return VPSDE_OK;
+}
+
 vpsde_status vpsde_dnnl_primitive(dnnl_primitive_t *out, dnnl_primitive_desc_t description,
                                   size_t *scratch)
 {
@@ -82,17 +94,4 @@ vpsde_status vpsde_dnnl_reorder_make(dnnl_primitive_t *out, dnnl_memory_t to, dn
     (void)dnnl_primitive_attr_destroy(attr);
     VPSDE_TRY(vpsde_dnnl_check(status, "reorder"));
     return vpsde_dnnl_primitive(out, description, scratch);
-}
-
-vpsde_status vpsde_dnnl_reorder(dnnl_stream_t stream, dnnl_memory_t to, dnnl_memory_t from)
-{
-    dnnl_primitive_t primitive;
-    size_t scratch = 0;
-    VPSDE_TRY(vpsde_dnnl_reorder_make(&primitive, to, from, &scratch));
-    const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
-    const dnnl_status_t status =
-        scratch > 0 ? dnnl_unimplemented : dnnl_primitive_execute(primitive, stream, 2, args);
-    const dnnl_status_t freed = dnnl_primitive_destroy(primitive);
-    VPSDE_TRY(vpsde_dnnl_check(status, "reorder"));
-    return vpsde_dnnl_check(freed, "reorder");
 }

@@ -23,14 +23,17 @@ vpsde_status vpsde_dnnl_point(dnnl_memory_t memory, const float *data);
 /* floats that hold a tensor of this description */
 size_t vpsde_dnnl_floats(const dnnl_memory_desc_t *md);
 
+/* A tensor's description as a primitive's description has it. EINTERNAL where it has none. */
+vpsde_status vpsde_dnnl_query_md(dnnl_memory_desc_t *out, const_dnnl_primitive_desc_t description,
+                                 dnnl_query_t what);
+
 /* A primitive of a description that is taken over, also on failure. `scratch` is raised to the floats
  * it needs at DNNL_ARG_SCRATCHPAD. */
 vpsde_status vpsde_dnnl_primitive(dnnl_primitive_t *out, dnnl_primitive_desc_t description,
                                   size_t *scratch);
 
-/* Copies memory like `from` into the format of `to`: as a primitive to keep, and once. */
+/* A primitive that copies memory like `from` into the format of `to`. */
 vpsde_status vpsde_dnnl_reorder_make(dnnl_primitive_t *out, dnnl_memory_t to, dnnl_memory_t from,
                                      size_t *scratch);
-vpsde_status vpsde_dnnl_reorder(dnnl_stream_t stream, dnnl_memory_t to, dnnl_memory_t from);
 
 #endif

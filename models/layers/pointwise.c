@@ -27,7 +27,7 @@ VPSDE_VECTOR void vpsde_silu(size_t count, float *y, const float *u)
     for (size_t start = 0; start < count; start += STRIP) {
         const size_t n = count - start < STRIP ? count - start : STRIP;
         exp_minus(n, v, u + start);
-        for (size_t e = 0; e < n; e++) y[start + e] = u[start + e] * (1.0F / (1.0F + v[e]));
+        for (size_t e = 0; e < n; e++) y[start + e] = vpsde_silu_of(u[start + e], v[e]);
     }
 }
 
@@ -39,9 +39,9 @@ VPSDE_VECTOR void vpsde_silu_slope(size_t count, float *restrict y, float *restr
         const size_t n = count - start < STRIP ? count - start : STRIP;
         exp_minus(n, v, u + start);
         for (size_t e = 0; e < n; e++) {
-            const float s = 1.0F / (1.0F + v[e]), w = u[start + e];
-            y[start + e] = w * s;
-            slope[start + e] = s * (1.0F + w * (v[e] * s)); /* v s = 1 - s, not cancelled */
+            const float w = u[start + e];
+            y[start + e] = vpsde_silu_of(w, v[e]);
+            slope[start + e] = vpsde_silu_slope_of(w, v[e]);
         }
     }
 }
@@ -102,6 +102,17 @@ VPSDE_VECTOR void vpsde_residual(size_t features, size_t columns, float *restric
         for (size_t i = 0; i < columns; i++) {
             h[f * columns + i] = h[f * columns + i] + (z[f * columns + i] + bias[f]);
         }
+    }
+}
+
+VPSDE_VECTOR void vpsde_put(size_t count, float *to, bool add, float scale, const float *x)
+{
+    if (add) {
+#pragma GCC ivdep
+        for (size_t e = 0; e < count; e++) to[e] += scale * x[e];
+    } else {
+#pragma GCC ivdep
+        for (size_t e = 0; e < count; e++) to[e] = scale * x[e];
     }
 }
 

@@ -3,6 +3,7 @@
 #ifndef VPSDE_MODELS_LAYERS_POINTWISE_H
 #define VPSDE_MODELS_LAYERS_POINTWISE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* y = u / (1 + exp(-u)), relative error below 2e-7 for |u| <= 80; y may be u. */
@@ -18,6 +19,8 @@ void vpsde_bias_shift(size_t features, size_t columns, float *z, const float *bi
 void vpsde_bias(size_t features, size_t columns, float *z, const float *bias);
 /* h[f,i] += z[f,i] + bias[f] */
 void vpsde_residual(size_t features, size_t columns, float *h, const float *z, const float *bias);
+/* to = (add ? to : 0) + scale x; to may be x */
+void vpsde_put(size_t count, float *to, bool add, float scale, const float *x);
 /* out = x y, out += x y, out += x */
 void vpsde_multiply(size_t count, float *out, const float *x, const float *y);
 void vpsde_multiply_add(size_t count, float *out, const float *x, const float *y);

@@ -69,11 +69,6 @@ static void share_row(void *at, size_t i) { spread(at, i, 0.25F); }
 static void sum_row(void *at, size_t i) { gather(at, i, 1); }
 static void mean_row(void *at, size_t i) { gather(at, i, 0.25F); }
 
-static void zero(float *to, size_t count)
-{
-    if (to) memset(to, 0, count * sizeof(*to));
-}
-
 static vpsde_status double_forward(const vpsde_layer *layer, void *ws, const vpsde_layer_call *call)
 {
     (void)ws;
@@ -86,11 +81,7 @@ static vpsde_status double_jvp(const vpsde_layer *layer, void *ws, const vpsde_l
 {
     (void)ws;
     rows at = rows_of(layer->in[0], layer->out, call->din[0], call->dout, false);
-    if (call->din[0]) {
-        vpsde_team(call->n * call->k * layer->in[0].height, copy_row, &at);
-    } else {
-        zero(call->dout, call->n * call->k * vpsde_extent_floats(layer->out));
-    }
+    vpsde_team(call->n * call->k * layer->in[0].height, copy_row, &at);
     return VPSDE_OK;
 }
 
@@ -115,11 +106,7 @@ static vpsde_status halve_jvp(const vpsde_layer *layer, void *ws, const vpsde_la
 {
     (void)ws;
     rows at = rows_of(layer->out, layer->in[0], call->din[0], call->dout, false);
-    if (call->din[0]) {
-        vpsde_team(call->n * call->k * layer->out.height, mean_row, &at);
-    } else {
-        zero(call->dout, call->n * call->k * vpsde_extent_floats(layer->out));
-    }
+    vpsde_team(call->n * call->k * layer->out.height, mean_row, &at);
     return VPSDE_OK;
 }
 

@@ -3,13 +3,11 @@
 #include "models/layers/embedding.h"
 #include "models/layers/pointwise.h"
 
-/* out = a + b; NULL: zero */
+/* out = a + b; NULL: zero, one of them */
 static void sum(size_t count, float *out, const float *a, const float *b)
 {
-    if (!out) return;
-    if (!a) memset(out, 0, count * sizeof(*out));
-    if (a) memcpy(out, a, count * sizeof(*out));
-    if (b) vpsde_add(count, out, b);
+    memcpy(out, a ? a : b, count * sizeof(*out));
+    if (a && b) vpsde_add(count, out, b);
 }
 
 static vpsde_status forward(const vpsde_layer *layer, void *ws, const vpsde_layer_call *call)
@@ -32,12 +30,7 @@ static vpsde_status backward(const vpsde_layer *layer, void *ws, const vpsde_lay
     const size_t count = call->n * vpsde_extent_floats(layer->out);
     (void)ws;
     for (size_t i = 0; i < 2; i++) {
-        if (!call->gin[i]) continue;
-        if (call->add[i]) {
-            vpsde_add(count, call->gin[i], call->gout);
-        } else {
-            memcpy(call->gin[i], call->gout, count * sizeof(*call->gout));
-        }
+        if (call->gin[i]) vpsde_put(count, call->gin[i], call->add[i], 1, call->gout);
     }
     return VPSDE_OK;
 }

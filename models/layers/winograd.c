@@ -232,10 +232,7 @@ static vpsde_status run_products(products *t, size_t square)
     const int saved = small ? vpsde_serial_begin() : 1;
     vpsde_team(square, product_of_plane, t);
     vpsde_serial_end(saved);
-    for (size_t q = 0; q < square; q++) {
-        if (t->status[q] != VPSDE_OK) return t->status[q];
-    }
-    return VPSDE_OK;
+    return vpsde_products_check(square, t->status, t->tiles, "tiles");
 }
 
 /* Tile rows first to first + rows - 1. */
@@ -309,8 +306,5 @@ vpsde_status vpsde_winograd_forward(const vpsde_winograd *w, const vpsde_winogra
     team t = {.w = w, .p = &p, .c = c, .slots = slots_of(&p)};
     if (vpsde_team_threads() < 2) t.slots = 1;
     vpsde_team(t.slots, run_slot, &t);
-    for (size_t s = 0; s < t.slots; s++) {
-        if (t.status[s] != VPSDE_OK) return t.status[s];
-    }
-    return VPSDE_OK;
+    return vpsde_products_check(t.slots, t.status, p.tile_rows * p.tile_columns, "tiles");
 }

@@ -6,6 +6,7 @@
 #include "core/parallel.h"
 #include "core/vec.h"
 #include "models/layers/linear.h"
+#include "models/layers/pointwise.h"
 #include "models/layers/winograd_map.h"
 #include "models/layers/winograd_plan.h"
 
@@ -146,11 +147,6 @@ VPSDE_VECTOR static void gather_row(const vpsde_winograd *w, const winograd_plan
     }
 }
 
-VPSDE_VECTOR static void scale_all(size_t count, float *x, float scale)
-{
-    for (size_t e = 0; e < count; e++) x[e] *= scale;
-}
-
 /* Tile rows first to first + rows - 1 of all images' together, for source s. */
 static vpsde_status source_chunk(const vpsde_winograd *w, const winograd_plan *p,
                                  const vpsde_winograd_back *c, size_t s, size_t first, size_t rows,
@@ -196,7 +192,7 @@ static vpsde_status run(const vpsde_winograd *w, const winograd_plan *p,
             spread_row(w, p, c->gout + (first + i) / p->tile_rows * image,
                        (first + i) % p->tile_rows, r, r->m + i * p->tile_columns * w->out, plane);
         }
-        if (c->scale != 1) scale_all(p->planes * p->planes * plane, r->m, c->scale);
+        if (c->scale != 1) vpsde_put(p->planes * p->planes * plane, r->m, false, c->scale, r->m);
         for (size_t s = 0; s < 2; s++) {
             if (w->in[s] > 0) VPSDE_TRY(source_chunk(w, p, c, s, first, rows, r));
         }

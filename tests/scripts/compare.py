@@ -157,7 +157,7 @@ def measured(x, y, data):
 def recomputed():
     """What the terminal shows, to its last digit, by numpy from the samples of `vpsde sample`."""
     rng = np.random.default_rng(8)
-    data = np.where(rng.random((80, 1)) < 0.3, [-2, 0], [2, 1]) + rng.normal(size=(80, 2)) * 0.3
+    data = np.where(rng.random((160, 1)) < 0.3, [-2, 0], [2, 1]) + rng.normal(size=(160, 2)) * 0.3
     np.save("law.npy", data)
     names = "mean covariance energy mmd marginal cross-entropy thermometer nearest-data frechet-dct".split()
     text = run("compare", "base.yaml", "-o", "again.h5", "--set", "compare.reference=data", "--set", "data.path=law.npy",
@@ -166,12 +166,12 @@ def recomputed():
     levels = list(zip(shown["solver"], shown["steps|tol"]))
     assert levels == [("ddim", "4"), ("ddim", "9"), ("euler-maruyama", "4"), ("euler-maruyama", "9")] and shown["failed"] == ["0"] * 4, levels
     for k, (solver, steps) in enumerate(levels):
-        runs = [measured(final("{solver: %s, steps: %s}" % (solver, steps), seed)[0], data[:37], data) for seed in (11, 12)]
+        runs = [measured(final("{solver: %s, steps: %s}" % (solver, steps), 11 + k)[0], data[37 * k : 37 * k + 37], data) for k in (0, 1)]
         for name in names:
             value = (runs[0][name] + runs[1][name]) / 2
             assert shown[name][k] == "%.3e" % value, (solver, steps, name, shown[name][k], value)
-    floor = measured(data[37:74], data[:37], data)
-    assert exact == {name: "%.3e" % floor[name] for name in names}, (exact, floor)
+    floor = [measured(data[37 * k + 74 : 37 * k + 111], data[37 * k : 37 * k + 37], data) for k in (0, 1)]  # each seed's own rows
+    assert exact == {name: "%.3e" % ((floor[0][name] + floor[1][name]) / 2) for name in names}, (exact, floor)
 
 
 def sentences(path, text):
@@ -179,6 +179,7 @@ def sentences(path, text):
     p, v, floor = table(path, "compare/pooled"), table(path, "compare/verdict"), table(path, "compare/floor")
     with h5py.File(path) as f:
         labels = f["compare/solver"].attrs["flag_meanings"].decode().split()
+        assert f["compare/verdict/next"].attrs["flag_meanings"].decode().split() == [*labels, "nobody"]
         name = f["compare"].attrs["leading_metric"].decode().replace("-", "_")
     assert name in ("median", "energy"), name
     lines = []
@@ -194,9 +195,15 @@ def sentences(path, text):
         if len(ranked) > 1:
             difference, low, high = within[ranked[1]] - within[ranked[0]], v["difference_low"][i], v["difference_high"][i]
             line += "; next %s, %.1e: the difference %.1e (%.1e to %.1e) is %s" % (
-                labels[ranked[1]], within[ranked[1]], difference, low, high, "real" if low > 0 or high < 0 else "not resolved")
+                labels[ranked[1]], within[ranked[1]], difference, low, high, "real" if v["is_real"][i] else "not resolved")
+            assert v["is_real"][i] == (v["ties"][i] == 0) and (low > 0 or v["ties"][i] > 0), i
+        else:
+            assert labels[ranked[0]] and v["next"][i] == len(labels) and v["ties"][i] == v["is_real"][i] == 0
         lines.append(line)
-    assert [line for line in text.splitlines() if line.startswith("best within")] == lines and lines, (lines, text)
+    told = [line.split("; cannot be told from the best: ") for line in text.splitlines() if line.startswith("best within")]
+    assert [line for line, *_ in told] == lines and lines, (lines, text)
+    counts = [len(names[0].split(", ")) if names else 0 for _, *names in told]
+    assert counts == [n for n, best in zip(v["ties"], v["best"]) if best < len(labels)], (counts, v)
 
 
 def verdicts():
@@ -204,7 +211,7 @@ def verdicts():
     sets = ("--set", "compare.steps=[40, 80, 160, 320]", "--set", "compare.solvers=[ddim, heun, {solver: ddim, label: twin}]", "--set", "compare.budget=nfe")
     text = run("compare", "base.yaml", "-o", "verdict.h5", *sets).stdout
     v = table("verdict.h5", "compare/verdict")
-    assert list(v["budget"]) == [40, 80, 160, 320] and (v["best"] == 1).all() and (v["is_real"] == 1).all()
+    assert list(v["budget"]) == [40, 80, 160, 320] and (v["best"] == 1).all() and (v["is_real"] == 1).all() and (v["ties"] == 0).all()
     assert (v["difference_low"] > 0).all() and (v["difference_low"] < v["difference"]).all() and (v["difference"] < v["difference_high"]).all()
     assert np.allclose(v["difference"], v["next_value"] - v["best_value"], rtol=1e-12)
     assert "best within 320: heun, " in text and "is real" in text, text
@@ -217,7 +224,18 @@ def verdicts():
     assert 0.8 < orders[0] < 1.2 and 1.6 < orders[1] < 2.4 and orders[2] == orders[0], orders
     run("compare", "base.yaml", "-o", "twins.h5", *sets, "--set", "compare.solvers=[ddim, {solver: ddim, label: twin}]", "-q")
     v = table("twins.h5", "compare/verdict")
-    assert (v["is_real"] == 0).all() and (v["difference"] == 0).all() and (v["difference_low"] == 0).all(), v
+    assert (v["is_real"] == 0).all() and (v["difference"] == 0).all() and (v["difference_low"] == 0).all() and (v["ties"] == 1).all(), v
+    text = run("compare", "base.yaml", "-o", "third.h5", *sets, "--set", "compare.solvers=[ddim, heun, {solver: heun, label: twin}]").stdout
+    v = table("third.h5", "compare/verdict")  # the best two are one: neither is it, however far the third is
+    assert (v["is_real"] == 0).all() and (v["ties"] == 1).all(), v
+    assert text.count("is not resolved; cannot be told from the best: twin\n") == 4, text
+    widths = []
+    for names in ("ddim, heun", "ddim, heun, {solver: ddim, label: twin}"):  # Bonferroni: wider with more entries
+        run("compare", "base.yaml", "-o", "wide.h5", "--force", "-q", *sets, "--set", f"compare.solvers=[{names}]")
+        v = table("wide.h5", "compare/verdict")
+        assert (v["best"] == 1).all() and (v["next"] == 0).all(), v
+        widths.append(v["difference_high"] - v["difference_low"])
+    assert (widths[1] > widths[0]).all() and (widths[1] < 1.6 * widths[0]).all(), widths
 
 
 def stable():
@@ -259,7 +277,7 @@ def references():
     floor = table("data.h5", "compare/floor")
     assert np.isfinite(floor["energy"]).all() and floor["nearest_data"][0] == 0
     few = run("compare", "base.yaml", "-o", "few.h5", "--set", "compare.reference=data", "--set", "data.path=rows.npy", "--set", "data.count=36", code=4)
-    assert "36 rows from data.first on, compare.reference data needs one for each of 37 samples" in few.stderr, few.stderr
+    assert "36 rows from data.first on, compare.reference data needs one for each of 37 samples of 2 seeds" in few.stderr, few.stderr
 
 
 def resumed():
@@ -314,6 +332,11 @@ def failures():
     result = run("compare", "base.yaml", "-o", "failed.h5", "-q", "--set", "compare.reference.max_steps=3", code=5)
     c, _ = columns("failed.h5")
     assert (c["failed"] == 37).all() and np.isnan(c["median"]).all() and "444 of 444 samples failed" in result.stderr, result.stderr
+    v = table("failed.h5", "compare/verdict")
+    assert (v["best"] == 3).all() and (v["next"] == 3).all() and (v["is_real"] == 0).all(), v
+    text = run("compare", "base.yaml", "-o", "lost.h5", "--set", "compare.solvers=[ddim, heun, {solver: dopri5, rtol: [1e-4], atol: [1e-4], max_steps: 9}]", code=5).stdout
+    v = table("lost.h5", "compare/verdict")
+    assert "; not ranked, for samples failed: dopri5\n" in text and v["unranked"].max() == 1 and (v["best"] < 2).any() and (v["best"] != 2).all(), (text, v)
 
 
 def mistakes():
@@ -331,6 +354,10 @@ def mistakes():
         (["compare.solvers=[{solver: dopri5, rtol: [1e-3, 1e-4], atol: [1e-3]}]"], "1 values; expected one for each of 2 rtol"),
         (["compare.solvers=[dopri5]"], "dopri5 chooses its own steps; expected tolerances"),
         (["compare.solvers=[ddim]", "compare.steps=null"], "ddim takes fixed steps; expected steps"),
+        (["compare.metrics=[cross-entropy]", "sampler.clip=[-3, 3]"], "cross-entropy needs a model that knows log p, sampled without guidance, init and clipping"),
+        (["compare.metrics=[thermometer]", "sampler.dynamic_threshold={quantile: 0.9, min: 3}"], "thermometer needs a model with derivatives, sampled without guidance"),
+        (["compare.reference=exact", "sampler.clip=[-3, 3]"], "has no exact draws of its samples' law"),
+        (["sampler.init=starts.npy"], "2 seeds from the same start states of sampler.init are one; expected 1"),
         (["compare.steps=[5.5]"], "5.5; expected whole numbers"),
         (["compare.steps=[0]"], "0; expected whole numbers from 1 to 1e+06"),
         (["compare.tolerances=[2]"], "2; expected tolerances from 1e-14 to 1"),
@@ -371,10 +398,15 @@ def networks():
 def starts():
     """Given start states are everybody's, and `check` knows the section."""
     np.save("starts.npy", np.random.default_rng(1).normal(size=(37, 2)))
-    run("compare", "base.yaml", "-o", "init.h5", "-q", "--set", "sampler.init=starts.npy")
+    run("compare", "base.yaml", "-o", "init.h5", "-q", "--set", "sampler.init=starts.npy", "--set", "compare.seeds=1")
     c, _ = columns("init.h5")
+    run("compare", "base.yaml", "-o", "other.h5", "-q", "--set", "sampler.init=starts.npy", "--set", "compare.seeds=1", "--set", "seed=99")
+    other, _ = columns("other.h5")
     for name in ("rmse", "median", "p99", "nfe"):
-        assert (c[name][0::2] == c[name][1::2]).all(), name
+        assert (c[name] == other[name]).all(), name
+    assert "cross_entropy" not in c and "thermometer" not in c and "mean" in c  # of the reference's law
+    with h5py.File("init.h5") as f:
+        assert f["compare"].attrs["target"].decode() == "reference" and f["compare"].attrs["ideal_rmse"] == 0
     text = run("check", "base.yaml").stdout
     assert "3 solvers, 12 cases of 37 samples" in text, text
     names = [line.split()[0] for line in run("list", "metrics").stdout.splitlines()]

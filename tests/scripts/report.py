@@ -282,10 +282,11 @@ def compared(tables, told, browser):
             *[o[k][:] for k in ("solver", "metric", "order", "nfe_first", "nfe_last", "points")]) if words[m] == leading and np.isfinite(v)}
         assert {row[0]: row[1:] for row in rows_of(tables["compare"], f"Orders in {leading}")} == orders and orders, orders
         v = f["compare/verdict"]
-        told_verdicts = re.findall(r"^best within (\S+): (\S+), (\S+); next (\S+), (\S+): the difference (\S+) \((\S+) to (\S+)\) is (.*)$", told["compare"], re.M)
+        told_verdicts = re.findall(r"^best within (\S+): (\S+), (\S+); next (\S+), (\S+): the difference (\S+) \((\S+) to (\S+)\) is ([a-z ]*)(?:; cannot be told from the best: (.*))?$", told["compare"], re.M)
+        told_verdicts = [(*line[:-1], str(len(line[-1].split(", ")) if line[-1] else 0)) for line in told_verdicts]
         again = [("%g" % v["budget"][i], labels[v["best"][i]], "%.1e" % v["best_value"][i], labels[v["next"][i]],
                   *["%.1e" % v[k][i] for k in ("next_value", "difference", "difference_low", "difference_high")],
-                  "real" if v["is_real"][i] else "not resolved") for i in range(len(v["budget"])) if v["next"][i] >= 0]
+                  "real" if v["is_real"][i] else "not resolved", str(v["ties"][i])) for i in range(len(v["budget"])) if v["next"][i] < len(labels)]
     shown = [tuple(row) for row in rows_of(tables["compare"], "Smallest")]
     assert shown == told_verdicts == again and shown, (shown, told_verdicts, again)
 
@@ -303,6 +304,14 @@ def controls(browser):
     assert column() == sorted(before, reverse=True) and browser.js(f"{table}.tHead.rows[0].cells[2].ariaSort") == "descending"
     drawn = "document.querySelectorAll('#compare .picture svg path').length"
     on = browser.js(drawn)
+    guides = "document.querySelectorAll('#compare .picture svg .guide').length + ' ' + document.querySelectorAll('#compare .picture svg .floor').length"
+    for at, name in enumerate(browser.js("[...document.querySelector('#compare select').options].map(o => o.textContent)")):
+        browser.js(f"(() => {{ const s = document.querySelector('#compare select'); s.selectedIndex = {at}; s.dispatchEvent(new Event('change')); }})()")
+        if name in ("thermometer", "cross_entropy", "nearest_data"):  # nothing falls to 0 with a slope there, and below is not better
+            assert browser.js(guides)[-2:] == " 0" and browser.js(guides)[0] in "01", (name, browser.js(guides))
+        elif name in ("rmse", "median"):
+            assert browser.js(guides) == "4 0", (name, browser.js(guides))
+    browser.js("(() => { const s = document.querySelector('#compare select'); s.selectedIndex = 0; s.dispatchEvent(new Event('change')); })()")
     browser.js("document.querySelector('.legend button[aria-pressed=true]').click()")
     assert browser.js(drawn) < on and browser.js("document.querySelector('.legend button').ariaPressed") == "false"
     browser.js("[...document.querySelectorAll('#compare .controls button')].find(b => b.textContent === 'All').click()")
@@ -320,8 +329,18 @@ def controls(browser):
     light = browser.js(background)
     browser.js("document.querySelector('.top button').click()")
     assert browser.js(background) != light and browser.js("document.querySelector('.top button').ariaPressed") == "true"
+    browser.js("dispatchEvent(new Event('beforeprint'))")
+    assert browser.js(background) == light and browser.js("document.documentElement.dataset.theme") == "light"
+    browser.js("dispatchEvent(new Event('afterprint'))")
+    assert browser.js("document.documentElement.dataset.theme") == "dark"
     browser.js("document.querySelector('.command button').click()")
     browser.silent("compare.html")
+
+    cut = reaching_zero()
+    page("cut")
+    browser.open("cut.html", 1200, "light")
+    assert browser.js("document.querySelectorAll('#compare .picture svg path.cut').length") == cut
+    browser.silent("cut.html")
 
     browser.open("sample.html", 1200, "light")
     pixels = "document.querySelector('canvas.stage-canvas').toDataURL()"
@@ -336,6 +355,93 @@ def controls(browser):
                          "return new Set(Array.from({length: d.length / 4}, (_, i) => d[4 * i])).size; })()")
     assert painted > 3, painted
     browser.silent("sample.html")
+
+
+def reaching_zero():
+    """compare.h5 with intervals that reach 0 in the leading metric; how many."""
+    shutil.copy("compare.h5", "cut.h5")
+    with h5py.File("cut.h5", "r+") as f:
+        low = f["compare/pooled"][f["compare"].attrs["leading_metric"].decode() + "_low"]
+        low[:3] = [0, -1e-3, -1e300]
+    return 3
+
+
+def shapes():
+    """A file may say any shape: what cannot be is left out, whatever wraps."""
+    for k, (shape, at) in enumerate((((1, 65536, 2**48), "x"), ((1, 2**32, 2**32), "x"), ((1, 2**62), "final"), ((1, 3, 2**32, 2**32), "final"), ((1, 2**16, 2**16, 2**32), "final"),
+                                     ((1, 2, 2**32, 2**31, 2), "x"), ((2**60, 2), "final"), ((1, 70000, 1, 2**47, 1), "x"), ((5, 2**31, 2**40), "x"))):
+        name = f"shape{k}"
+        with h5py.File("sample.h5") as f, h5py.File(name + ".h5", "w", track_order=True) as g:
+            for key in f:
+                f.copy(key, g)
+            for key, value in f.attrs.items():
+                g.attrs[key] = value
+            if at in g["runs/ddim"]:
+                del g["runs/ddim"][at]
+            g["runs/ddim"].create_dataset(at, shape=shape, dtype="f4", chunks=tuple(min(n, 2 ** (20 // len(shape))) for n in shape))
+        code = 4 if at == "final" and shape[0] > 1 else 0  # rows beyond counting are damage
+        for to in (("-o", name + ".html"), ("--plots", name)):
+            result = subprocess.run([vpsde, "report", name + ".h5", *to, "-q"], capture_output=True, text=True, timeout=60)
+            assert result.returncode in (0, code) and result.stderr.count("\n") <= 1, (shape, at, to, result.returncode, result.stderr)
+
+
+def many_nodes(browser):
+    """However many nodes are stored, a page has a bounded part of them, the first and the last among them."""
+    n, solvers = 60000, 4
+    with h5py.File("sample.h5") as f, h5py.File("elbo.h5") as e, h5py.File("many.h5", "w", track_order=True) as g:
+        for key, value in f.attrs.items():
+            g.attrs[key] = value
+        f.copy("provenance", g)
+        t = np.linspace(1, 1e-3, n)
+        for s in range(solvers):
+            r = g.create_group(f"runs/s{s}")
+            r.attrs.update({"steps": n - 1, "label": np.bytes_(b"s%d" % s), "grid": np.bytes_(b"uniform-t")})
+            for name, column in (("t", t), ("alpha", 1 - t), ("sigma", t), ("lambda", np.log(1 / t) + s)):
+                r[name] = column
+            r["x"] = np.random.default_rng(s).normal(size=(2, n, 2)).astype("f4")
+            r["final"] = r["x"][:, -1]
+            b = g.create_group(f"elbo/s{s}")
+            for name, value in next(iter(e["elbo"].values())).attrs.items():
+                b.attrs[name] = value
+            b["step"], b["t"] = np.arange(1, n + 1), t[::-1].copy()
+            for name in ("l_step", "mse_eps", "mse_x0"):
+                b[name] = np.abs(np.random.default_rng(s).normal(size=(1, n)))
+    text = page_any("many")
+    assert len(text) < 3e6, len(text)
+    browser.open("many.html", 1200, "light")
+    browser.silent("many.html")
+    run_ = browser.js("(() => { const r = data.paths.runs[0]; return [r.times, r.stored, r.t.length, r.t[0], r.t[r.times - 1], r.shown]; })()")
+    assert 1000 < run_[0] == run_[2] <= 3000 and run_[1] == n and run_[3:5] == [1, 1e-3] and run_[5] > 0, run_
+    term = browser.js("(() => { const t = data.elbo.terms[0]; return [t.l_step.length, t.step.length, t.stride, t.l_step[0]]; })()")
+    with h5py.File("many.h5") as f:
+        assert 1000 < term[0] == term[1] <= 1500 and abs(term[3] - f["elbo/s0/l_step"][0, : term[2]].mean()) < 1e-12, term
+    grid = browser.js("(() => { const g = data.calls.grids[0]; return [g.t.length, g.lambda.length, g.stride]; })()")
+    assert grid[0] == grid[1] <= 1500 and grid[2] == -(-n // 1500), grid
+    assert not browser.js("document.querySelector('main').textContent.includes('cannot be drawn')")
+
+
+def command(path):
+    """What the page says repeats the run."""
+    run("report", path, "-o", "repeat.html", "-q", "--force")
+    with open("repeat.html", encoding="utf-8") as f:
+        return json.loads(re.search(r'"repeat":(\[[^\]]*\])', f.read())[1])
+
+
+def pasted():
+    """The command that repeats a run holds nothing of a file that a shell would obey."""
+    shutil.copy("verify.h5", "-verify.h5")
+    with h5py.File("-verify.h5", "r+") as f:
+        words = f["verify/solver"].attrs["flag_meanings"].decode()
+        f["verify/solver"].attrs["flag_meanings"] = np.bytes_(b"; $(touch${IFS}owned) " + words.encode() + b" -o | `id`")
+    shown = command("./-verify.h5")
+    assert shown == [f"vpsde verify {words} -o again.h5"], shown
+    with h5py.File("-verify.h5", "r+") as f:
+        f["verify/solver"].attrs["flag_meanings"] = np.bytes_(b";reboot $(id)")
+    assert command("./-verify.h5") == [], "no solver, no command"
+    shutil.copy("sample.h5", "-o.h5")
+    assert command("./-o.h5")[-1] == "vpsde sample ./-o.h5 -o again.h5"
+    shutil.copy("sample.h5", "it's.h5")
+    assert command("it's.h5")[-1] == "vpsde sample 'it'\\''s.h5' -o again.h5"
 
 
 def hostile(browser):
@@ -441,7 +547,10 @@ with tempfile.TemporaryDirectory() as folder:
         compared(tables, told, browser)
         controls(browser)
         hostile(browser)
+        many_nodes(browser)
     finally:
         browser.close()
+    shapes()
+    pasted()
     plots()
     mistakes()

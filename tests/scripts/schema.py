@@ -169,6 +169,10 @@ class Walk:
             self.complain(path, "has no units or no description")
         if node.dtype.kind not in "iuf":
             self.complain(path, f"has type {node.dtype}: text belongs into attributes")
+        if "flag_values" in node.attrs:  # readers look every value up in flag_meanings
+            values, words = node.attrs["flag_values"], text(node.attrs["flag_meanings"]).split()
+            if len(values) != len(words) or not np.isin(node[()], values).all():
+                self.complain(path, f"has a value without a word: {values}, {words}, {np.unique(node[()])}")
         if "no scale" in axes(node):
             self.complain(path, f"has the axes {axes(node)}")
         found = list(self.find("dataset", groups, name))

@@ -5,19 +5,28 @@
 #include "core/mem.h"
 #include "core/parallel.h"
 #include "models/layers/conv_direct.h"
+#include "models/layers/pointwise.h"
+
+/* The primitive of n images, and the format it leaves the gradient in. */
+static vpsde_status weights_create(dnnl_primitive_t *out, dnnl_memory_desc_t *md, const conv *c,
+                                   size_t s, size_t n, size_t *scratch)
+{
+    dnnl_primitive_desc_t d;
+    VPSDE_TRY(vpsde_conv_describe(&d, c, CONV_WEIGHTS, s, n, false));
+    const vpsde_status status = vpsde_dnnl_query_md(md, d, dnnl_query_diff_weights_md);
+    VPSDE_TRY(vpsde_dnnl_primitive(out, d, scratch));
+    return status;
+}
 
 static vpsde_status gradient_create(conv_workspace *w, const conv *c, size_t s, size_t *scratch,
                                     size_t *packed)
 {
-    dnnl_primitive_desc_t d;
-    VPSDE_TRY(vpsde_conv_describe(&d, c, CONV_WEIGHTS, s, 1, false));
-    const dnnl_memory_desc_t md = *dnnl_primitive_desc_query_md(d, dnnl_query_diff_weights_md, 0);
-    VPSDE_TRY(vpsde_dnnl_primitive(&w->gradient[s][0], d, scratch));
-    VPSDE_TRY(vpsde_conv_describe(&d, c, CONV_WEIGHTS, s, w->n, false));
-    const bool same =
-        dnnl_memory_desc_equal(&md, dnnl_primitive_desc_query_md(d, dnnl_query_diff_weights_md, 0));
-    VPSDE_TRY(vpsde_dnnl_primitive(&w->gradient[s][1], d, scratch));
-    if (!same) return vpsde_fail(VPSDE_EINTERNAL, "oneDNN: a gradient's format depends on n");
+    dnnl_memory_desc_t md, md_all;
+    VPSDE_TRY(weights_create(&w->gradient[s][0], &md, c, s, 1, scratch));
+    VPSDE_TRY(weights_create(&w->gradient[s][1], &md_all, c, s, w->n, scratch));
+    if (!dnnl_memory_desc_equal(&md, &md_all)) {
+        return vpsde_fail(VPSDE_EINTERNAL, "oneDNN: a gradient's format depends on n");
+    }
     if (vpsde_dnnl_floats(&md) > *packed) *packed = vpsde_dnnl_floats(&md);
     const size_t skip = s > 0 ? c->in[0].channels * c->spec.kernel * c->spec.kernel : 0;
     VPSDE_TRY(vpsde_dnnl_memory(&w->packed[s], &md, NULL));
@@ -48,7 +57,7 @@ vpsde_status vpsde_conv_backward_create(conv_workspace *w, const conv *c, size_t
     for (size_t s = 0; s < c->n_sources; s++) {
         dnnl_primitive_desc_t d;
         VPSDE_TRY(vpsde_conv_describe(&d, c, CONV_DATA, s, 1, false));
-        VPSDE_TRY(vpsde_dnnl_primitive(&w->data[s], d, scratch));
+        VPSDE_TRY(vpsde_conv_primitive(w, &w->data[s], d, scratch));
         const int saved = vpsde_serial_begin();
         const vpsde_status status = gradient_create(w, c, s, scratch, &packed);
         vpsde_serial_end(saved);
@@ -90,7 +99,7 @@ static vpsde_status image_data(const conv *c, conv_workspace *w, size_t s, const
                                     {DNNL_ARG_DIFF_DST, w->y},
                                     {DNNL_ARG_SCRATCHPAD, w->scratchpad}};
     VPSDE_TRY(vpsde_conv_execute(w, w->data[s], 4, args));
-    if (add) vpsde_conv_accumulate(vpsde_extent_floats(c->in[s]), gin, true, 1, w->dx);
+    if (add) vpsde_put(vpsde_extent_floats(c->in[s]), gin, true, 1, w->dx);
     return VPSDE_OK;
 }
 
@@ -131,10 +140,10 @@ static vpsde_status images_gradient(const vpsde_layer *layer, conv_workspace *w,
         VPSDE_TRY(vpsde_conv_execute(w, w->unpack[s], 3, plain));
     }
     for (size_t p = 0; p < c->spec.n_parts; p++) {
-        vpsde_conv_accumulate(rows * conv_floats(c), gradient + layer->parameter[2 * p].offset,
-                              true, scale, w->plain_floats + p * rows * conv_floats(c));
-        vpsde_conv_accumulate(rows, gradient + layer->parameter[2 * p + 1].offset, true, scale,
-                              w->bias_floats + p * rows);
+        vpsde_put(rows * conv_floats(c), gradient + layer->parameter[2 * p].offset, true, scale,
+                  w->plain_floats + p * rows * conv_floats(c));
+        vpsde_put(rows, gradient + layer->parameter[2 * p + 1].offset, true, scale,
+                  w->bias_floats + p * rows);
     }
     return VPSDE_OK;
 }
@@ -159,14 +168,12 @@ vpsde_status vpsde_conv_backward(const vpsde_layer *layer, void *ws, const vpsde
 {
     const conv *const c = layer->own;
     conv_workspace *const w = ws;
-    if (!w->plain_floats || !c->weights[0].data_floats || call->n > w->n) {
-        return vpsde_fail(VPSDE_EINTERNAL,
-                          "convolution: backward of %zu images was not prepared for", call->n);
-    }
+    VPSDE_TRY(
+        vpsde_conv_prepared(w->plain_floats && c->weights[0].data_floats && call->n <= w->n, call));
     vpsde_conv_residual_gradient(layer, call, (float)c->spec.scale);
-    if (!c->serial) VPSDE_TRY(data_gradients(c, w, call));
+    if (!w->serial) VPSDE_TRY(data_gradients(c, w, call));
     const int saved = vpsde_serial_begin();
-    vpsde_status status = c->serial ? data_gradients(c, w, call) : VPSDE_OK;
+    vpsde_status status = w->serial ? data_gradients(c, w, call) : VPSDE_OK;
     if (status == VPSDE_OK && call->gradient) status = all_gradients(layer, w, call);
     vpsde_serial_end(saved);
     return status;

@@ -5,12 +5,23 @@
 #include "core/mem.h"
 #include "core/parallel.h"
 #include "models/layers/conv_direct.h"
+#include "models/layers/pointwise.h"
 
 vpsde_status vpsde_conv_execute(const conv_workspace *ws, dnnl_primitive_t primitive, int n_args,
                                 const dnnl_exec_arg_t *args)
 {
     return vpsde_dnnl_check(dnnl_primitive_execute(primitive, ws->stream, n_args, args),
                             "convolution");
+}
+
+vpsde_status vpsde_conv_primitive(conv_workspace *w, dnnl_primitive_t *out,
+                                  dnnl_primitive_desc_t description, size_t *scratch)
+{
+    const char *name = "";
+    const dnnl_status_t e =
+        dnnl_primitive_desc_query(description, dnnl_query_impl_info_str, 0, (void *)&name);
+    if (e != dnnl_success || strncmp(name, "jit", 3) != 0) w->serial = true;
+    return vpsde_dnnl_primitive(out, description, scratch);
 }
 
 static vpsde_status forward_create(conv_workspace *w, const conv *c, size_t *scratch)
@@ -30,7 +41,7 @@ static vpsde_status forward_create(conv_workspace *w, const conv *c, size_t *scr
         for (size_t sum = 0; sum < 2; sum++) {
             dnnl_primitive_desc_t d;
             VPSDE_TRY(vpsde_conv_describe(&d, c, CONV_FORWARD, s, 1, sum > 0));
-            VPSDE_TRY(vpsde_dnnl_primitive(&w->forward[s][sum], d, scratch));
+            VPSDE_TRY(vpsde_conv_primitive(w, &w->forward[s][sum], d, scratch));
         }
     }
     return VPSDE_OK;
@@ -54,20 +65,30 @@ static vpsde_status workspace_fill(conv_workspace *w, const conv *c, size_t n, b
     return vpsde_dnnl_memory(&w->scratchpad, &md, w->scratch);
 }
 
+static vpsde_status workspace_open(conv_workspace **out, const conv *c, size_t n, bool backward)
+{
+    VPSDE_TRY(vpsde_alloc(out, 1, sizeof(**out)));
+    const vpsde_status status = workspace_fill(*out, c, n, backward);
+    if (status != VPSDE_OK) vpsde_conv_workspace_destroy(*out);
+    return status;
+}
+
 vpsde_status vpsde_conv_workspace_create(void **ws, const vpsde_layer *layer, size_t n,
                                          bool backward)
 {
     conv_workspace *w;
-    VPSDE_TRY(vpsde_alloc(&w, 1, sizeof(*w)));
-    const conv *const c = layer->own;
-    const int saved = c->serial ? vpsde_serial_begin() : 1;
-    const vpsde_status status = workspace_fill(w, c, n, backward);
-    vpsde_serial_end(saved);
-    *ws = w;
-    if (status == VPSDE_OK) return VPSDE_OK;
-    vpsde_conv_workspace_destroy(w);
     *ws = NULL;
-    return status;
+    VPSDE_TRY(workspace_open(&w, layer->own, n, backward));
+    if (w->serial) { /* its primitives were planned for as many threads as are set */
+        vpsde_conv_workspace_destroy(w);
+        const int saved = vpsde_serial_begin();
+        const vpsde_status status = workspace_open(&w, layer->own, n, backward);
+        vpsde_serial_end(saved);
+        VPSDE_TRY(status);
+        w->serial = true;
+    }
+    *ws = w;
+    return VPSDE_OK;
 }
 
 void vpsde_conv_workspace_destroy(void *ws)
@@ -100,8 +121,7 @@ static vpsde_status direct(const conv *c, conv_workspace *w, const operands *fro
     const float *bias = from->bias ? from->bias : zero;
     bool sum = from->residual != NULL;
     if (sum) {
-        vpsde_conv_accumulate(vpsde_extent_floats(c->out), y, false, (float)c->spec.scale,
-                              from->residual);
+        vpsde_put(vpsde_extent_floats(c->out), y, false, (float)c->spec.scale, from->residual);
     }
     VPSDE_TRY(vpsde_dnnl_point(w->y, y));
     for (size_t s = 0; s < c->n_sources; s++) {
@@ -139,7 +159,7 @@ static vpsde_status apply(const conv *c, conv_workspace *w, size_t n, const floa
 static vpsde_status pass(const conv *c, conv_workspace *w, size_t n, const float *const *in,
                          const float *bias, float *out)
 {
-    const int saved = c->serial ? vpsde_serial_begin() : 1;
+    const int saved = w->serial ? vpsde_serial_begin() : 1;
     const vpsde_status status = apply(c, w, n, in, bias, out);
     vpsde_serial_end(saved);
     return status;
