@@ -14,6 +14,13 @@
 #define VPSDE_VECTOR
 #endif
 
+/* Before a loop whose iterations do not depend on each other though the compiler cannot see it. */
+#if defined(__clang__)
+#define VPSDE_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define VPSDE_INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
 /* out = a x */
 void vec_scale(size_t count, double *out, double a, const double *x);
 /* out = a x + b y */

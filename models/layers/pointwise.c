@@ -108,10 +108,10 @@ VPSDE_VECTOR void vpsde_residual(size_t features, size_t columns, float *restric
 VPSDE_VECTOR void vpsde_put(size_t count, float *to, bool add, float scale, const float *x)
 {
     if (add) {
-#pragma GCC ivdep
+        VPSDE_INDEPENDENT
         for (size_t e = 0; e < count; e++) to[e] += scale * x[e];
     } else {
-#pragma GCC ivdep
+        VPSDE_INDEPENDENT
         for (size_t e = 0; e < count; e++) to[e] = scale * x[e];
     }
 }

@@ -84,7 +84,7 @@ WINOGRAD_INLINE void gather_tiles(size_t count, size_t c, winograd_map map, size
                            *const v3 = planes > 3 ? v2 + plane : v2;
         float *const d0 = strip + t * move, *const d1 = d0 + c, *const d2 = d1 + c,
                      *const d3 = planes > 3 ? d2 + c : d2;
-#pragma GCC ivdep
+        VPSDE_INDEPENDENT
         for (size_t e = 0; e < c; e++) {
             const float a[4] = {v0[e], v1[e], v2[e], v3[e]};
             float b[4];
@@ -104,7 +104,7 @@ WINOGRAD_INLINE void gather_lines(size_t count, winograd_map map, size_t planes,
                        *const v3 = v[planes > 3 ? 3 : 2];
     float *const d0 = gx[0], *const d1 = gx[1], *const d2 = gx[2],
                  *const d3 = gx[planes > 3 ? 3 : 2];
-#pragma GCC ivdep
+    VPSDE_INDEPENDENT
     for (size_t e = 0; e < count; e++) {
         const float a[4] = {v0[e], v1[e], v2[e], v3[e]};
         float b[4];

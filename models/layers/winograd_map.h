@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#include "core/vec.h"
+
 #define WINOGRAD_INLINE static inline __attribute__((always_inline))
 
 /* A map of up to 4 numbers to up to 4; n_from and n_to are its sizes. */
@@ -99,7 +101,7 @@ WINOGRAD_INLINE void winograd_line(size_t count, winograd_map map, size_t n_from
                        *const f3 = from[n_from > 3 ? 3 : 0];
     float *const t0 = to[0], *const t1 = to[1], *const t2 = to[n_to > 2 ? 2 : 0],
                  *const t3 = to[n_to > 3 ? 3 : 0];
-#pragma GCC ivdep
+    VPSDE_INDEPENDENT
     for (size_t e = 0; e < count; e++) {
         const float a[4] = {f0[e], f1[e], f2[e], f3[e]};
         float b[4];
