@@ -9,12 +9,9 @@
 static vpsde_status write(vpsde_plot_out *out, const vpsde_page *r)
 {
     static const char *const names[] = {"step", "loss", "loss_ema"};
-    double *v[3] = {NULL};
-    size_t n[3] = {0}, known = 0;
-    vpsde_status status = VPSDE_OK;
-    for (size_t c = 0; c < 3 && status == VPSDE_OK; c++) {
-        status = vpsde_page_column(&v[c], &n[c], r, GROUP, names[c]);
-    }
+    double *v[3];
+    size_t n[3], known = 0;
+    const vpsde_status status = vpsde_page_columns(v, n, r, GROUP, names, 3);
     fprintf(out->data, "# step, loss, loss_ema\n");
     for (size_t i = 0; i < n[0] && i < n[1] && i < n[2] && status == VPSDE_OK; i++) {
         if (!isfinite(v[1][i])) continue;

@@ -48,6 +48,10 @@ vpsde_status vpsde_page_write(const vpsde_page *r, const char *path, bool force)
  * _matrix: rank 2, (rows, columns). */
 vpsde_status vpsde_page_column(double **values, size_t *n, const vpsde_page *r, const char *group,
                                const char *name);
+/* `count` columns at once: values and n (count). What was read before a failure is the caller's to free
+ * too. */
+vpsde_status vpsde_page_columns(double **values, size_t *n, const vpsde_page *r, const char *group,
+                                const char *const *names, size_t count);
 vpsde_status vpsde_page_matrix(double **values, size_t *rows, size_t *columns, const vpsde_page *r,
                                const char *group, const char *name);
 /* The first n entries along the first axis, all of them as doubles: n times the other axes. */

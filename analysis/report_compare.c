@@ -1,5 +1,6 @@
 /* Work-precision: metrics against network evaluations, with their intervals and floors; who is best. */
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,6 +159,30 @@ static bool is_metric(const vpsde_page *r, const vpsde_h5_node *node, size_t n)
            vpsde_h5_tree_find(&r->tree, GROUP, low);
 }
 
+/* A table with a row for each index that all its columns have. */
+typedef struct listing {
+    const char *group, *id, *title;
+    size_t n_columns;
+    const char *const *columns;   /* (n_columns) names of datasets */
+    const vpsde_page_head *heads; /* (n_columns) */
+    vpsde_status (*put_row)(const vpsde_page *r, double *const *values, size_t i);
+} listing;
+
+enum { LISTED_MAX = 16 };
+
+static vpsde_status put_listing(const vpsde_page *r, const listing *l)
+{
+    double *v[LISTED_MAX] = {NULL};
+    size_t n[LISTED_MAX], least = SIZE_MAX;
+    vpsde_status status = vpsde_page_columns(v, n, r, l->group, l->columns, l->n_columns);
+    for (size_t c = 0; c < l->n_columns; c++) least = n[c] < least ? n[c] : least;
+    vpsde_page_begin_table(r->json, l->id, l->title, l->heads, l->n_columns);
+    for (size_t i = 0; i < least && status == VPSDE_OK; i++) status = l->put_row(r, v, i);
+    vpsde_page_end_table(r->json);
+    for (size_t c = 0; c < l->n_columns; c++) free(v[c]);
+    return status;
+}
+
 /* ---- who is best ----------------------------------------------------------------------------- */
 
 enum { BUDGET, BEST, BEST_VALUE, NEXT, NEXT_VALUE, DIFFERENCE, LOW, HIGH, REAL, TIES, N_VERDICT };
@@ -190,7 +215,7 @@ static double count_words(const char *words)
     return n;
 }
 
-static vpsde_status put_verdict(const vpsde_page *r, double *const v[N_VERDICT], size_t i)
+static vpsde_status put_verdict(const vpsde_page *r, double *const *v, size_t i)
 {
     vpsde_json *j = r->json;
     const double nobody = count_words(labels_of(r)); /* the category after the last entry */
@@ -210,26 +235,19 @@ static vpsde_status put_verdict(const vpsde_page *r, double *const v[N_VERDICT],
     return VPSDE_OK;
 }
 
-static vpsde_status put_verdicts(const vpsde_page *r)
-{
-    double *v[N_VERDICT] = {NULL};
-    size_t n = 0, least = 0;
-    vpsde_status status = VPSDE_OK;
-    for (size_t c = 0; c < N_VERDICT && status == VPSDE_OK; c++) {
-        status = vpsde_page_column(&v[c], &n, r, VERDICT, verdict_columns[c]);
-        least = c == 0 || n < least ? n : least;
-    }
-    vpsde_page_begin_table(r->json, "verdict", "Best within a number of evaluations", verdict_heads,
-                           N_VERDICT);
-    for (size_t i = 0; i < least && status == VPSDE_OK; i++) status = put_verdict(r, v, i);
-    vpsde_page_end_table(r->json);
-    for (size_t c = 0; c < N_VERDICT; c++) free(v[c]);
-    return status;
-}
+static const listing verdicts = {.group = VERDICT,
+                                 .id = "verdict",
+                                 .title = "Best within a number of evaluations",
+                                 .n_columns = N_VERDICT,
+                                 .columns = verdict_columns,
+                                 .heads = verdict_heads,
+                                 .put_row = put_verdict};
 
 /* ---- observed orders ------------------------------------------------------------------------- */
 
 enum { METRIC, WHOSE, ORDER, FIRST, LAST, POINTS, N_ORDER };
+_Static_assert((size_t)N_VERDICT <= (size_t)LISTED_MAX && (size_t)N_ORDER <= (size_t)LISTED_MAX,
+               "more columns than LISTED_MAX");
 static const char *const order_columns[N_ORDER] = {"metric",    "solver",   "order",
                                                    "nfe_first", "nfe_last", "points"};
 static const vpsde_page_head order_heads[N_ORDER] = {
@@ -242,7 +260,7 @@ static const vpsde_page_head order_heads[N_ORDER] = {
 };
 
 /* Without three levels in the window there is none. */
-static vpsde_status put_order(const vpsde_page *r, double *const v[N_ORDER], size_t i)
+static vpsde_status put_order(const vpsde_page *r, double *const *v, size_t i)
 {
     const char *metrics =
         vpsde_h5_node_text(vpsde_h5_tree_find(&r->tree, ORDERS, "metric"), "flag_meanings");
@@ -258,21 +276,13 @@ static vpsde_status put_order(const vpsde_page *r, double *const v[N_ORDER], siz
     return VPSDE_OK;
 }
 
-static vpsde_status put_orders(const vpsde_page *r)
-{
-    double *v[N_ORDER] = {NULL};
-    size_t n = 0, least = 0;
-    vpsde_status status = VPSDE_OK;
-    for (size_t c = 0; c < N_ORDER && status == VPSDE_OK; c++) {
-        status = vpsde_page_column(&v[c], &n, r, ORDERS, order_columns[c]);
-        least = c == 0 || n < least ? n : least;
-    }
-    vpsde_page_begin_table(r->json, "order", "Observed orders", order_heads, N_ORDER);
-    for (size_t i = 0; i < least && status == VPSDE_OK; i++) status = put_order(r, v, i);
-    vpsde_page_end_table(r->json);
-    for (size_t c = 0; c < N_ORDER; c++) free(v[c]);
-    return status;
-}
+static const listing orders = {.group = ORDERS,
+                               .id = "order",
+                               .title = "Observed orders",
+                               .n_columns = N_ORDER,
+                               .columns = order_columns,
+                               .heads = order_heads,
+                               .put_row = put_order};
 
 static vpsde_status put_all(const vpsde_page *r, const levels *l)
 {
@@ -289,8 +299,8 @@ static vpsde_status put_all(const vpsde_page *r, const levels *l)
         if (is_metric(r, node, l->n)) VPSDE_TRY(put_metric(r, node));
     }
     vpsde_json_end_list(j);
-    VPSDE_TRY(put_verdicts(r));
-    return put_orders(r);
+    VPSDE_TRY(put_listing(r, &verdicts));
+    return put_listing(r, &orders);
 }
 
 static vpsde_status write(const vpsde_page *r)

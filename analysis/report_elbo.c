@@ -48,12 +48,9 @@ static void put_row(const vpsde_page *r, const vpsde_h5_node *group,
 
 static vpsde_status put_table_row(const vpsde_page *r, const vpsde_h5_node *group)
 {
-    double *columns[N_COLUMNS] = {NULL};
+    double *columns[N_COLUMNS];
     size_t n[N_COLUMNS];
-    vpsde_status status = VPSDE_OK;
-    for (size_t c = 0; c < N_COLUMNS && status == VPSDE_OK; c++) {
-        status = vpsde_page_column(&columns[c], &n[c], r, group->path, names[c]);
-    }
+    const vpsde_status status = vpsde_page_columns(columns, n, r, group->path, names, N_COLUMNS);
     if (status == VPSDE_OK) put_row(r, group, columns, n);
     for (size_t c = 0; c < N_COLUMNS; c++) free(columns[c]);
     return status;

@@ -48,6 +48,19 @@ vpsde_status vpsde_page_column(double **values, size_t *n, const vpsde_page *r, 
     return VPSDE_OK;
 }
 
+vpsde_status vpsde_page_columns(double **values, size_t *n, const vpsde_page *r, const char *group,
+                                const char *const *names, size_t count)
+{
+    for (size_t c = 0; c < count; c++) {
+        values[c] = NULL;
+        n[c] = 0;
+    }
+    for (size_t c = 0; c < count; c++) {
+        VPSDE_TRY(vpsde_page_column(&values[c], &n[c], r, group, names[c]));
+    }
+    return VPSDE_OK;
+}
+
 vpsde_status vpsde_page_matrix(double **values, size_t *rows, size_t *columns, const vpsde_page *r,
                                const char *group, const char *name)
 {

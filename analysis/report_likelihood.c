@@ -27,13 +27,10 @@ static const vpsde_page_head heads[] = {
 static vpsde_status put_row(const vpsde_page *r, const vpsde_h5_node *group)
 {
     static const char *const names[] = {"logp", "bits_per_dim", "nfe", "status"};
-    double *v[4] = {NULL};
-    size_t n[4] = {0};
+    double *v[4];
+    size_t n[4];
     vpsde_json *j = r->json;
-    vpsde_status status = VPSDE_OK;
-    for (size_t c = 0; c < 4 && status == VPSDE_OK; c++) {
-        status = vpsde_page_column(&v[c], &n[c], r, group->path, names[c]);
-    }
+    const vpsde_status status = vpsde_page_columns(v, n, r, group->path, names, 4);
     if (status == VPSDE_OK) {
         const vpsde_page_mean bits = vpsde_page_average(v[1], n[1]);
         vpsde_json_list(j, NULL);

@@ -198,15 +198,6 @@ static void row_of(double *to, const float *from, size_t first, const vpsde_mode
     }
 }
 
-/* What the output is divided by, and how the input enters. */
-static double over_time(const unet *net, double label)
-{
-    return net->spec.time == VPSDE_UNET_FOURIER ? 1 / label : 1;
-}
-
-static double slope_of(const unet *net) { return net->spec.center_input_sample ? 2 : 1; }
-static double offset_of(const unet *net) { return net->spec.center_input_sample ? -1 : 0; }
-
 /* deps (n, k, d) of the n images of the last pass, at most TANGENTS of them together: several images
  * with all their tangents, or some tangents of one. */
 static vpsde_status tangents(const vpsde_model *model, workspace *w, const vpsde_eval *e,
@@ -223,13 +214,13 @@ static vpsde_status tangents(const vpsde_model *model, workspace *w, const vpsde
             const size_t at = (first + i) * e->k + m; /* rows == 1 wherever m > 0 */
             for (size_t q = 0; q < rows * k; q++) {
                 image_of(vpsde_graph_din(w->graph) + q * d, e->dx + (at + q) * d, model,
-                         slope_of(net), 0);
+                         unet_slope_of(net), 0);
             }
             VPSDE_TRY(vpsde_graph_jvp(net->graph, w->graph, i, rows, k));
             for (size_t q = 0; q < rows * k; q++) {
                 const double label = w->times.label[e->coef_stride ? i + q / k : 0];
                 row_of(e->deps + (at + q) * d, vpsde_graph_dout(w->graph) + q * wide, 0, model,
-                       over_time(net, label), 0);
+                       unet_over_time(net, label), 0);
             }
         }
     }
@@ -244,15 +235,15 @@ static vpsde_status pass(const vpsde_model *model, workspace *w, const vpsde_eva
     const size_t d = model->dim, wide = net->spec.out_channels * (d / net->spec.in_channels);
     for (size_t i = 0; i < n; i++) {
         w->times.label[i] = e->coef[(first + i) * e->coef_stride].label;
-        image_of(vpsde_graph_in(w->graph) + i * d, e->x + (first + i) * d, model, slope_of(net),
-                 offset_of(net));
+        image_of(vpsde_graph_in(w->graph) + i * d, e->x + (first + i) * d, model,
+                 unet_slope_of(net), unet_offset_of(net));
     }
     VPSDE_TRY(vpsde_unet_classes(&w->times, net, e->classes ? e->classes + first : NULL, n));
     const vpsde_graph_times times = vpsde_unet_graph_times(&w->times, net, e->coef_stride == 0);
     VPSDE_TRY(vpsde_graph_forward(net->graph, w->graph, n, &times));
     for (size_t i = 0; i < n; i++) {
         const float *const out = vpsde_graph_out(w->graph) + i * wide;
-        row_of(e->eps + (first + i) * d, out, 0, model, over_time(net, w->times.label[i]), 0);
+        row_of(e->eps + (first + i) * d, out, 0, model, unet_over_time(net, w->times.label[i]), 0);
         if (e->range) row_of(e->range + (first + i) * d, out, model->shape[0], model, 0.5, 0.5);
     }
     return e->k > 0 ? tangents(model, w, e, first, n) : VPSDE_OK;

@@ -20,6 +20,21 @@ typedef struct unet {
     vpsde_graph *graph;
 } unet;
 
+/* The network's door: the graph's input is slope x + offset (center_input_sample), its output times this
+ * factor is the prediction (diffusers divides by the time where that is Fourier's). */
+static inline double unet_slope_of(const unet *net)
+{
+    return net->spec.center_input_sample ? 2 : 1;
+}
+static inline double unet_offset_of(const unet *net)
+{
+    return net->spec.center_input_sample ? -1 : 0;
+}
+static inline double unet_over_time(const unet *net, double label)
+{
+    return net->spec.time == VPSDE_UNET_FOURIER ? 1 / label : 1;
+}
+
 /* Labels and classes of the images of one pass, as the graph wants them. */
 typedef struct unet_times {
     double label[UNET_ROWS];

@@ -147,7 +147,7 @@ static double loss_gradient(float *gout, const float *out, const vpsde_model *mo
     const unet *const net = model->impl;
     const size_t channels = model->shape[0], pixels = model->dim / channels;
     const float *const target = b->target + i * model->dim;
-    const float door = net->spec.time == VPSDE_UNET_FOURIER ? (float)(1 / b->label[i]) : 1;
+    const float door = (float)unet_over_time(net, b->label[i]);
     const float weight = b->weight ? b->weight[i] : 1;
     const float twice = (float)(2 * b->scale) * door;
     double sum = 0;
@@ -168,8 +168,7 @@ static vpsde_status block_gradient(const vpsde_model *model, workspace *w,
 {
     const unet *const net = model->impl;
     const size_t d = model->dim, channels = model->shape[0], pixels = d / channels;
-    const float slope = net->spec.center_input_sample ? 2 : 1;
-    const float offset = net->spec.center_input_sample ? -1 : 0;
+    const float slope = (float)unet_slope_of(net), offset = (float)unet_offset_of(net);
     float *const in = vpsde_graph_in(w->graph);
     memcpy(w->times.label, b->label, b->n * sizeof(*b->label));
     for (size_t e = 0; e < b->n * d; e++) {
