@@ -81,6 +81,9 @@ void vpsde_page_histogram(vpsde_json *j, const char *key, const double *values, 
 /* How many of n points go into one of a curve, where `curves` lists share a section's room. */
 size_t vpsde_page_stride(size_t n, size_t curves);
 /* Means of `stride` values each, the last of what is left; NaN where none is known. */
+/* Means of a matrix over its rows; NaN are left out. */
+vpsde_status vpsde_page_mean_row(double **mean, size_t *n, const vpsde_page *r, const char *group,
+                                 const char *name);
 void vpsde_page_means(vpsde_json *j, const char *key, const double *values, size_t n,
                       size_t stride);
 

@@ -1,4 +1,4 @@
-/* Network calls and rejected steps of every sample, and the time grids that were logged whole. */
+/* Network calls and rejected steps of every sample, and step sizes where the log tells them. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -80,10 +80,36 @@ static bool has_nodes(const vpsde_page *r, const vpsde_h5_node *group)
            (double)time->dims[0] >= steps + 1;
 }
 
+/* A run whose solver chose its steps, and that stored how many it took up to each node. */
+static bool has_steps(const vpsde_page *r, const vpsde_h5_node *group)
+{
+    const vpsde_h5_node *steps = vpsde_h5_tree_find(&r->tree, group->path, "steps");
+    return steps && !steps->is_group && steps->rank == 2 && steps->dims[1] > 1;
+}
+
+static bool has_step_sizes(const vpsde_page *r, const vpsde_h5_node *group)
+{
+    return has_nodes(r, group) || has_steps(r, group);
+}
+
+/* Mean number of steps up to each node, which the samples share. */
+static vpsde_status put_steps(const vpsde_page *r, const vpsde_h5_node *group, size_t stride)
+{
+    double *steps;
+    size_t n;
+    VPSDE_TRY(vpsde_page_mean_row(&steps, &n, r, group->path, "steps"));
+    vpsde_json_list(r->json, "steps");
+    for (size_t k = 0; k < n; k += stride) vpsde_json_number(r->json, NULL, steps[k]);
+    vpsde_json_end_list(r->json);
+    free(steps);
+    return VPSDE_OK;
+}
+
 /* Every node, or every stride-th one. */
 static vpsde_status put_grid(const vpsde_page *r, const vpsde_h5_node *group, size_t n_grids)
 {
     static const char *const names[] = {"t", "lambda"};
+    size_t stride = 1;
     vpsde_json_object(r->json, NULL);
     vpsde_json_text(r->json, "name", vpsde_h5_node_name(group));
     vpsde_json_text(r->json, "grid", vpsde_h5_node_text(group, "grid"));
@@ -91,13 +117,14 @@ static vpsde_status put_grid(const vpsde_page *r, const vpsde_h5_node *group, si
         double *values;
         size_t n;
         VPSDE_TRY(vpsde_page_column(&values, &n, r, group->path, names[i]));
-        const size_t stride = vpsde_page_stride(n, 2 * n_grids);
+        stride = vpsde_page_stride(n, 2 * n_grids);
         vpsde_json_list(r->json, names[i]);
         for (size_t k = 0; k < n; k += stride) vpsde_json_number(r->json, NULL, values[k]);
         vpsde_json_end_list(r->json);
         if (i == 0) vpsde_json_number(r->json, "stride", (double)stride);
         free(values);
     }
+    if (has_steps(r, group)) VPSDE_TRY(put_steps(r, group, stride));
     vpsde_json_end_object(r->json);
     return VPSDE_OK;
 }
@@ -115,11 +142,11 @@ static vpsde_status write(const vpsde_page *r)
     vpsde_json_end_list(r->json);
     size_t n_grids = 0;
     while ((group = vpsde_h5_tree_next(&r->tree, parents[0], group))) {
-        n_grids += has_nodes(r, group);
+        n_grids += has_step_sizes(r, group);
     }
     vpsde_json_list(r->json, "grids");
     while ((group = vpsde_h5_tree_next(&r->tree, parents[0], group))) {
-        if (has_nodes(r, group)) VPSDE_TRY(put_grid(r, group, n_grids));
+        if (has_step_sizes(r, group)) VPSDE_TRY(put_grid(r, group, n_grids));
     }
     vpsde_json_end_list(r->json);
     return VPSDE_OK;

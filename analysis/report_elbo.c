@@ -64,22 +64,12 @@ enum { N_TERMS = sizeof(terms) / sizeof(terms[0]), N_AXES = sizeof(axes) / sizeo
 static vpsde_status put_by_step(const vpsde_page *r, const vpsde_h5_node *group, const char *name,
                                 size_t curves)
 {
-    double *values, *column, *mean = NULL;
-    size_t rows, steps;
-    VPSDE_TRY(vpsde_page_matrix(&values, &rows, &steps, r, group->path, name));
-    vpsde_status status = vpsde_alloc(&column, rows, sizeof(*column));
-    if (status == VPSDE_OK) status = vpsde_alloc(&mean, steps, sizeof(*mean));
-    for (size_t k = 0; k < steps && status == VPSDE_OK; k++) {
-        for (size_t i = 0; i < rows; i++) column[i] = values[i * steps + k];
-        mean[k] = vpsde_page_average(column, rows).mean;
-    }
-    if (status == VPSDE_OK) {
-        vpsde_page_means(r->json, name, mean, steps, vpsde_page_stride(steps, curves));
-    }
+    double *mean;
+    size_t steps;
+    VPSDE_TRY(vpsde_page_mean_row(&mean, &steps, r, group->path, name));
+    vpsde_page_means(r->json, name, mean, steps, vpsde_page_stride(steps, curves));
     free(mean);
-    free(column);
-    free(values);
-    return status;
+    return VPSDE_OK;
 }
 
 static vpsde_status put_terms(const vpsde_page *r, const vpsde_h5_node *group, size_t n_groups)

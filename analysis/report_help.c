@@ -150,6 +150,24 @@ size_t vpsde_page_stride(size_t n, size_t curves)
     return n > most ? (n + most - 1) / most : 1;
 }
 
+vpsde_status vpsde_page_mean_row(double **mean, size_t *n, const vpsde_page *r, const char *group,
+                                 const char *name)
+{
+    double *values, *column;
+    size_t rows;
+    *mean = NULL;
+    VPSDE_TRY(vpsde_page_matrix(&values, &rows, n, r, group, name));
+    vpsde_status status = vpsde_alloc(&column, rows, sizeof(*column));
+    if (status == VPSDE_OK) status = vpsde_alloc(mean, *n, sizeof(**mean));
+    for (size_t k = 0; k < *n && status == VPSDE_OK; k++) {
+        for (size_t i = 0; i < rows; i++) column[i] = values[i * *n + k];
+        (*mean)[k] = vpsde_page_average(column, rows).mean;
+    }
+    free(column);
+    free(values);
+    return status;
+}
+
 void vpsde_page_means(vpsde_json *j, const char *key, const double *values, size_t n, size_t stride)
 {
     vpsde_json_list(j, key);

@@ -61,8 +61,13 @@ vpsde_status vpsde_parallel(size_t n_threads, size_t n_blocks, vpsde_worker_fn w
     if (n_workers < 1) n_workers = 1;
     const int spare = (int)(n_threads / n_workers), nested = omp_get_active_level() + 2;
     if (n_workers > 1 && spare > 1 && levels < nested) omp_set_max_active_levels(nested);
+    if (n_workers ==
+        1) { /* no region around its teams: libgomp makes new threads for nested ones */
+        run_worker(worker, shared, &queue, spare, &first);
+    } else {
 #pragma omp parallel num_threads((int)n_workers)
-    run_worker(worker, shared, &queue, spare, &first);
+        run_worker(worker, shared, &queue, spare, &first);
+    }
     omp_set_max_active_levels(levels);
     omp_set_num_threads(outer);
     if (first.status != VPSDE_OK) return vpsde_fail(first.status, "%s", first.message);

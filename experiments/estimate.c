@@ -102,10 +102,10 @@ static double stored_bytes(const vpsde_setup *s, size_t n_nodes)
     const vpsde_log *log = &s->sampler.log;
     const size_t times = log->n_times < n_nodes || log->times ? log->n_times : n_nodes;
     double fields = 0;
-    const unsigned logp = log->fields & VPSDE_LOG_LOGP;
-    for (unsigned bits = log->fields ^ logp; bits; bits >>= 1) fields += bits & 1u;
+    const unsigned scalar = log->fields & (VPSDE_LOG_LOGP | VPSDE_LOG_STEPS);
+    for (unsigned bits = log->fields ^ scalar; bits; bits >>= 1) fields += bits & 1u;
     const double state = (double)s->model->dim * (double)vpsde_dtype_size(log->dtype);
-    return (double)times * (fields * state + (logp ? sizeof(double) : 0)) +
+    return (double)times * (fields * state + (scalar ? 2 * sizeof(double) : 0)) +
            8 * (double)s->model->dim + LEDGER_BYTES;
 }
 

@@ -57,7 +57,7 @@ vpsde_status vpsde_setup_read_log(vpsde_setup *s)
     int dtype;
     VPSDE_TRY(vpsde_config_section(&c, s->config, "log"));
     VPSDE_TRY(read_log_times(&s->sampler, c));
-    VPSDE_TRY(vpsde_config_words(&s->sampler.log.fields, c, "fields", "x|eps|x0|noise|logp",
+    VPSDE_TRY(vpsde_config_words(&s->sampler.log.fields, c, "fields", "x|eps|x0|noise|logp|steps",
                                  VPSDE_LOG_X));
     VPSDE_TRY(vpsde_config_choice(&dtype, c, "dtype", "float32|float64", 0));
     s->sampler.log.dtype = dtype == 0 ? VPSDE_F32 : VPSDE_F64;

@@ -159,23 +159,26 @@ static vpsde_status call(batch *b, size_t n, const vpsde_coef *c, const double *
         .div = job->divergence ? b->div : NULL,
         .ddiv = job->gradient ? b->div + b->n_lanes : NULL,
     };
-    b->rows_called += n;
+    b->rows_called += b->fiber ? b->n_lanes : 1;
     return vpsde_guidance_eval(&b->guidance, job->model, b->ws, &e);
 }
 
-/* Rows nobody waits for are zero, at the time of the first. */
+/* The rows that are waited for. Models that need full calls see zeros beside them, at the time of the
+ * first. */
 static vpsde_status call_waiting(batch *b)
 {
-    const size_t d = b->job->model->dim, wide = b->job->tangents * d;
-    const size_t n = b->n_waiting, idle = b->n_lanes - n;
-    for (size_t i = n; i < b->n_lanes; i++) {
+    const vpsde_model *model = b->job->model;
+    const bool full = !(model->type->flags & VPSDE_MODEL_ANY_ROWS);
+    const size_t d = model->dim, wide = b->job->tangents * d;
+    const size_t n = b->n_waiting, rows = full ? b->n_lanes : n, idle = rows - n;
+    for (size_t i = n; i < rows; i++) {
         b->coef[i] = b->coef[0];
         b->classes[i] = -1;
     }
     memset(b->x + n * d, 0, idle * d * sizeof(double));
     memset(b->dx + n * wide, 0, idle * wide * sizeof(double));
     b->n_waiting = 0;
-    return call(b, b->n_lanes, b->coef, b->x, b->along ? b->dx : NULL);
+    return call(b, rows, b->coef, b->x, b->along ? b->dx : NULL);
 }
 
 static vpsde_status stopped(const batch *b)

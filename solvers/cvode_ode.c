@@ -73,23 +73,36 @@ static int weights(N_Vector y, N_Vector weight, void *user)
     return 0;
 }
 
+int vpsde_cvode_context(void **context)
+{
+    SUNContext made = NULL;
+    const int code = SUNContext_Create(NO_COMM, &made);
+    *context = made;
+    return code;
+}
+
 #if SUNDIALS_VERSION_MAJOR >= 7
 static void ignore(int line, const char *function, const char *file, const char *text,
                    SUNErrCode code, void *user, SUNContext context)
 {
     (void)line, (void)function, (void)file, (void)text, (void)code, (void)user, (void)context;
 }
-static int silence(slot *own)
+int vpsde_cvode_silence(void *cvode, void *context)
 {
-    SUNContext_ClearErrHandlers(own->context);
-    return SUNContext_PushErrHandler(own->context, ignore, NULL);
+    (void)cvode;
+    SUNContext_ClearErrHandlers(context);
+    return SUNContext_PushErrHandler(context, ignore, NULL);
 }
 #else
 static void ignore(int code, const char *module, const char *function, char *text, void *user)
 {
     (void)code, (void)module, (void)function, (void)text, (void)user;
 }
-static int silence(slot *own) { return CVodeSetErrHandlerFn(own->cvode, ignore, NULL); }
+int vpsde_cvode_silence(void *cvode, void *context)
+{
+    (void)context;
+    return CVodeSetErrHandlerFn(cvode, ignore, NULL);
+}
 #endif
 
 /* ---- slots ---------------------------------------------------------------------------------- */
@@ -138,13 +151,17 @@ static vpsde_status attach_solvers(slot *own, size_t dim)
 
 static vpsde_status fill(slot *own, size_t dim)
 {
-    if (SUNContext_Create(NO_COMM, &own->context) != 0) return refused("a context", dim);
+    void *context;
+    if (vpsde_cvode_context(&context) != 0) return refused("a context", dim);
+    own->context = context;
     own->y = N_VNew_Serial((sunindextype)dim, own->context);
     if (!own->y) return refused("vectors", dim);
     own->y->ops->nvwrmsnorm = largest_scaled; /* clones inherit it */
     own->dense_y = N_VClone(own->y);
     own->cvode = CVodeCreate(own->method, own->context);
-    if (!own->dense_y || !own->cvode || silence(own) != 0) return refused("an integrator", dim);
+    if (!own->dense_y || !own->cvode || vpsde_cvode_silence(own->cvode, context) != 0) {
+        return refused("an integrator", dim);
+    }
     N_VConst(0, own->y);
     if (CVodeInit(own->cvode, rhs, 0, own->y) != CV_SUCCESS ||
         CVodeSetUserData(own->cvode, own) != CV_SUCCESS ||
@@ -182,9 +199,10 @@ vpsde_status vpsde_cvode_open_bdf(void **state, size_t dim)
 
 /* ---- integration ---------------------------------------------------------------------------- */
 
-static vpsde_status log_points(slot *own, double s)
+static vpsde_status log_points(slot *own, double s_old, double s)
 {
     vpsde_ode *ode = own->ode;
+    vpsde_ode_log_step(ode, ode->n_accepted - 1, s_old, s);
     for (double at; vpsde_ode_log_due(ode, s, &at);) {
         if (CVodeGetDky(own->cvode, at, 0, own->dense_y) != CV_SUCCESS) {
             return vpsde_fail(VPSDE_EINTERNAL, "CVODE cannot interpolate at %g", at);
@@ -240,7 +258,7 @@ vpsde_status vpsde_cvode_integrate(vpsde_ode *ode)
             free(name);
             return status;
         }
-        VPSDE_TRY(log_points(own, s));
+        VPSDE_TRY(log_points(own, s_old, s));
     }
     vec_copy(ode->dim, ode->y, N_VGetArrayPointer(own->y));
     return VPSDE_OK;

@@ -11,6 +11,11 @@ vpsde_status vpsde_cvode_open_bdf(void **state, size_t dim);
 void vpsde_cvode_close(void *state);
 vpsde_status vpsde_cvode_integrate(vpsde_ode *ode);
 
+/* What every user of CVODE begins with: a context, and an integrator that prints nothing. 0, or
+ * SUNDIALS' error. */
+int vpsde_cvode_context(void **context);
+int vpsde_cvode_silence(void *cvode, void *context);
+
 /* "6.4.1", of the library that runs; "unknown" when it does not say. */
 const char *vpsde_sundials_version(void);
 

@@ -121,6 +121,7 @@ static vpsde_status attempt(vpsde_ode *ode, work *w, double s, double h, double 
 /* Hairer's contd5: y0 + u (r2 + v (r3 + u (r4 + v r5))), v = 1 - u. */
 static void log_points(vpsde_ode *ode, const work *w, double s, double h, double s_new)
 {
+    vpsde_ode_log_step(ode, ode->n_accepted, s, s_new);
     for (double at; vpsde_ode_log_due(ode, s_new, &at);) {
         const double u = (at - s) / h, v = 1 - u;
         double *out = vpsde_ode_log_take(ode);

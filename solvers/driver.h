@@ -117,6 +117,7 @@ enum {
     VPSDE_FIELD_X0,
     VPSDE_FIELD_NOISE,
     VPSDE_FIELD_LOGP,
+    VPSDE_FIELD_STEPS,
     VPSDE_N_FIELDS
 };
 
@@ -162,14 +163,18 @@ typedef struct vpsde_rows {
     void *field[VPSDE_N_FIELDS]; /* (capacity, n_stored, width), NULL when not stored */
 } vpsde_rows;
 
-/* One node's value of `field`: d numbers of log.dtype; of logp one double. */
+/* One node's value of `field`: d numbers of log.dtype, or one double. */
+static inline bool vpsde_field_is_scalar(size_t field)
+{
+    return field == VPSDE_FIELD_LOGP || field == VPSDE_FIELD_STEPS;
+}
 static inline size_t vpsde_field_width(const vpsde_report *report, size_t field)
 {
-    return field == VPSDE_FIELD_LOGP ? 1 : report->run->model->dim;
+    return vpsde_field_is_scalar(field) ? 1 : report->run->model->dim;
 }
 static inline vpsde_dtype vpsde_field_type(const vpsde_report *report, size_t field)
 {
-    return field == VPSDE_FIELD_LOGP ? VPSDE_F64 : report->run->log.dtype;
+    return vpsde_field_is_scalar(field) ? VPSDE_F64 : report->run->log.dtype;
 }
 
 vpsde_status vpsde_rows_create(vpsde_rows **out, const vpsde_report *report);

@@ -206,6 +206,7 @@ static vpsde_status choose_nodes(vpsde_report *report)
     report->fields = run->log.fields & ((1u << VPSDE_N_FIELDS) - 1);
     const bool stochastic = vpsde_solver_is_stochastic(run->solver, report->param);
     if (!stochastic) report->fields &= ~(unsigned)VPSDE_LOG_NOISE;
+    if (!vpsde_solver_is_adaptive(run->solver)) report->fields &= ~(unsigned)VPSDE_LOG_STEPS;
     if (status != VPSDE_OK || !(report->fields & VPSDE_LOG_LOGP)) return status;
     if (run->inpaint.known) {
         return vpsde_fail(VPSDE_EINVAL,

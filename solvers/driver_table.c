@@ -50,6 +50,10 @@ static const vpsde_column field_columns[VPSDE_N_FIELDS] = {
      .units = "nat",
      .description = "log p_t of the model at the stored states, by its score and divergence along "
                     "the path from the noise end"},
+    {.name = "steps",
+     .description =
+         "accepted steps up to the stored nodes, each with its share of the step it lies "
+         "in"},
 };
 
 static const vpsde_column class_column = {
@@ -80,9 +84,9 @@ static void set_columns(struct vpsde_report_parts *parts, const vpsde_report *re
         *column = field_columns[f];
         if (!column->units) column->units = "1";
         column->type = vpsde_field_type(report, f);
-        column->dims = f == VPSDE_FIELD_LOGP ? "time"
-                       : image               ? "time channel row column"
-                                             : "time dim";
+        column->dims = vpsde_field_is_scalar(f) ? "time"
+                       : image                  ? "time channel row column"
+                                                : "time dim";
         column->width = report->n_stored * vpsde_field_width(report, f);
     }
     if (report->run->classes) parts->columns[n++] = class_column;

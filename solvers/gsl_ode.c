@@ -179,6 +179,7 @@ static void log_points(slot *own, double s_before, double s_old, double s)
     };
     const size_t first = s_before == s_old;
     if (ode->log_next == ode->n_log) return;
+    vpsde_ode_log_step(ode, ode->n_accepted - 1, s_old, s);
     vpsde_ode_log_hermite(ode, point + first, 3 - first);
     vec_copy(ode->dim, own->before, evolve->y0);
     vec_copy(ode->dim, own->before + ode->dim, evolve->dydt_in);

@@ -59,7 +59,22 @@ bool vpsde_ode_log_due(const vpsde_ode *ode, double s, double *at)
     return ode->s_end > ode->s_start ? *at <= s : *at >= s;
 }
 
-double *vpsde_ode_log_take(vpsde_ode *ode) { return ode->log_y + ode->log_next++ * ode->log_dim; }
+void vpsde_ode_log_step(vpsde_ode *ode, uint64_t before, double s_from, double s_to)
+{
+    ode->log_step.before = before;
+    ode->log_step.from = s_from;
+    ode->log_step.to = s_to;
+}
+
+double *vpsde_ode_log_take(vpsde_ode *ode)
+{
+    const size_t m = ode->log_next++;
+    if (ode->log_steps) {
+        const double from = ode->log_step.from, length = ode->log_step.to - from;
+        ode->log_steps[m] = (double)ode->log_step.before + (ode->log_s[m] - from) / length;
+    }
+    return ode->log_y + m * ode->log_dim;
+}
 
 /* With L_q the Lagrange polynomial that is 1 at s_q and l = L_q'(s_q) = sum 1/(s_q - s_p):
  *     sum_q L_q^2 ((1 - 2 l (s - s_q)) y_q + (s - s_q) f_q). */

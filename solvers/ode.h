@@ -31,7 +31,12 @@ struct vpsde_ode {
     size_t n_log, log_dim;
     const double *log_s; /* (n_log) */
     double *log_y;       /* (n_log, log_dim) out */
+    double *log_steps;   /* (n_log) out: accepted steps up to each, or NULL */
     size_t log_next;     /* points filled so far */
+    struct {
+        uint64_t before;
+        double from, to;
+    } log_step;
 
     /* Ledger, reset by vpsde_ode_run. */
     uint64_t n_rhs, n_accepted, n_rejected;
@@ -74,6 +79,9 @@ vpsde_status vpsde_ode_run(const vpsde_solver_type *type, vpsde_ode *ode);
 
 /* Counts and calls rhs. ENUMERIC: y or dy is not finite, a smaller step may help. */
 vpsde_status vpsde_ode_eval(vpsde_ode *ode, double s, const double *y, double *dy);
+
+/* The accepted step that log points are now filled in: from s_from to s_to, after `before` others. */
+void vpsde_ode_log_step(vpsde_ode *ode, uint64_t before, double s_from, double s_to);
 
 /* The next log point when it lies at or before s, else false. */
 bool vpsde_ode_log_due(const vpsde_ode *ode, double s, double *at);

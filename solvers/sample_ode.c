@@ -53,10 +53,14 @@ static vpsde_status rhs(vpsde_ode *ode, double s, const double *x, double *dx)
 
 /* ---- one sample ------------------------------------------------------------------------------ */
 
-/* lane->own: start state, scratch, then the interpolated states. */
+/* lane->own: start state, scratch, then the interpolated states, and where they lie in the steps. */
 static double *start_of(const vpsde_lane *lane) { return lane->own; }
 static double *scratch_of(const vpsde_lane *lane) { return lane->own + lane->ode.dim; }
 static double *log_of(const vpsde_lane *lane) { return lane->own + 2 * lane->ode.dim; }
+static double *steps_of(const flow *f, const vpsde_lane *lane)
+{
+    return log_of(lane) + f->n_log * lane->ode.dim;
+}
 
 /* State at stored node m: the interpolated ones lie between start and end. */
 static const double *state_at(const flow *f, const vpsde_lane *lane, size_t m)
@@ -93,11 +97,24 @@ static void store_noise(const flow *f, vpsde_lane *lane, size_t m)
     vpsde_rows_store(lane->block, f->report, 3, lane->row, m, follows ? z : NULL);
 }
 
+/* Accepted steps up to stored node m, as state_at. */
+static void store_steps(const flow *f, vpsde_lane *lane, size_t m)
+{
+    const size_t k = f->report->stored[m];
+    const double all =
+        (double)(f->run->solver->walk ? lane->walk.n_accepted : lane->ode.n_accepted);
+    const double steps = k == 0                       ? 0
+                         : k == f->run->grid->n_steps ? all
+                                                      : steps_of(f, lane)[m - f->log_from];
+    vpsde_rows_store(lane->block, f->report, VPSDE_FIELD_STEPS, lane->row, m, &steps);
+}
+
 /* eps and x0hat cost one call a node, for the log alone. */
 static vpsde_status store_node(const flow *f, vpsde_lane *lane, size_t m)
 {
     const vpsde_report *report = f->report;
     store_noise(f, lane, m);
+    store_steps(f, lane, m);
     const vpsde_coef *c = &f->run->grid->node[report->stored[m]];
     const double *x = state_at(f, lane, m);
     vpsde_rows *rows = lane->block;
@@ -132,7 +149,7 @@ static const double *stored_state(const vpsde_lane *lane, size_t m)
 
 static vpsde_status store_logp(const flow *f, vpsde_lane *lane)
 {
-    double *memory = log_of(lane) + f->n_log * lane->ode.dim;
+    double *memory = steps_of(f, lane) + f->n_log;
     return vpsde_flow_logp_store(&f->logp, lane, memory, start_of(lane), stored_state);
 }
 
@@ -164,6 +181,7 @@ static outcome integrate_sample(const flow *f, vpsde_lane *lane)
     ode->log_dim = ode->dim;
     ode->log_s = f->log_s;
     ode->log_y = log_of(lane);
+    ode->log_steps = steps_of(f, lane);
     const vpsde_status status = vpsde_ode_run(f->run->solver, ode);
     return (outcome){.status = status,
                      .failed = ode->failed,
@@ -179,6 +197,7 @@ static outcome walk_sample(const flow *f, vpsde_lane *lane)
     walk->n_log = f->n_log;
     walk->log_at = f->log_at;
     walk->log_x = log_of(lane);
+    walk->log_steps = steps_of(f, lane);
     const vpsde_status status = vpsde_walk_run(f->run->solver, walk, f->run->seed, lane->sample);
     return (outcome){.status = status,
                      .failed = walk->failed,
@@ -336,7 +355,8 @@ static vpsde_status sample_all(flow *f, vpsde_sink *sink)
         .divergence = f->logp.trace.closed,
         .fibers = vpsde_batch_wants_fibers(run->model),
         .dim_beside = f->logp.report ? run->model->dim + 1 : 0,
-        .lane_doubles = (f->n_log + 2) * run->model->dim + vpsde_flow_logp_doubles(&f->logp),
+        .lane_doubles =
+            (f->n_log + 2) * run->model->dim + f->n_log + vpsde_flow_logp_doubles(&f->logp),
         .context = f,
         .delivery = &f->report->delivery,
         .open_block = open_block,

@@ -76,6 +76,7 @@ vpsde_status vpsde_walk_run(const vpsde_solver_type *type, vpsde_walk *w, uint64
     if (!vec_is_finite(w->d, w->x)) return not_finite(w, &w->end, "the result is not finite");
     for (; w->log_next < w->n_log; w->log_next++) { /* beyond the end */
         vec_copy(w->d, w->log_x + w->log_next * w->d, w->x);
+        if (w->log_steps) w->log_steps[w->log_next] = (double)w->n_accepted;
     }
     return VPSDE_OK;
 }
@@ -153,6 +154,12 @@ static bool log_due(const vpsde_walk *w, const vpsde_coef *to)
     return w->log_next < w->n_log && w->log_at[w->log_next].t >= to->t;
 }
 
+/* At the next log point, inside the step to come. */
+static void log_steps(vpsde_walk *w, double share)
+{
+    if (w->log_steps) w->log_steps[w->log_next] = (double)w->n_accepted + share;
+}
+
 /* From `from` to `to`, with what the log wants between. eps at the end is for the log alone. */
 static vpsde_status accept(vpsde_walk *w, const vpsde_walk_rule *rule, const vpsde_coef *from,
                            const vpsde_coef *to)
@@ -165,7 +172,10 @@ static vpsde_status accept(vpsde_walk *w, const vpsde_walk_rule *rule, const vps
         if (status != VPSDE_OK) return not_finite(w, to, "x or eps is not finite");
     }
     for (; log_due(w, to); w->log_next++) {
-        rule->fill_in(w, from, to, &w->log_at[w->log_next], w->log_x + w->log_next * w->d);
+        const vpsde_coef *at = &w->log_at[w->log_next];
+        const double begin = rule->value(from), share = rule->value(at) - begin;
+        rule->fill_in(w, from, to, at, w->log_x + w->log_next * w->d);
+        log_steps(w, share / (rule->value(to) - begin));
     }
     vec_copy(w->d, w->x, w->high);
     vec_copy(w->d, own(w, PREVIOUS), w->low);

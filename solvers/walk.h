@@ -30,7 +30,8 @@ typedef struct vpsde_walk {
     size_t n_log;
     const vpsde_coef *log_at;
     double *log_x;
-    size_t log_next; /* points filled so far */
+    double *log_steps; /* (n_log) accepted steps up to each, or NULL */
+    size_t log_next;   /* points filled so far */
 
     /* What an attempt sees and fills, beside x. */
     const double *eps; /* (d) at x */

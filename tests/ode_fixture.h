@@ -83,7 +83,8 @@ static inline const vpsde_model *pose_as_network(vpsde_model *own, vpsde_model_t
 {
     *type = *inner->type;
     type->name = "posing";
-    type->flags &= ~(unsigned)(VPSDE_MODEL_ANALYTIC | VPSDE_MODEL_DIVERGENCE);
+    type->flags &=
+        ~(unsigned)(VPSDE_MODEL_ANALYTIC | VPSDE_MODEL_DIVERGENCE | VPSDE_MODEL_ANY_ROWS);
     type->workspace_create = posing_ws;
     type->eval = posing_eval;
     type->log_p = posing_log_p;
@@ -95,12 +96,12 @@ static inline const vpsde_model *pose_as_network(vpsde_model *own, vpsde_model_t
     return own;
 }
 
-/* N(0, diag(v)) in any dimension, cheap: eps_j = sigma x_j / (alpha^2 v_j + sigma^2). Counts its calls,
+/* N(0, diag(v)) in any dimension, cheap: eps_j = sigma x_j / (alpha^2 v_j + sigma^2). Counts calls and rows,
  * notes the smallest label of the real rows (one thread), and asks to stop after some calls. */
 typedef struct line {
     vpsde_model model;
     vpsde_model_type type;
-    atomic_long calls;
+    atomic_long calls, rows;
     size_t most_tangents; /* of a call */
     double smallest_label;
     long stop_at, fail_at; /* 0: never */
@@ -125,6 +126,7 @@ static inline vpsde_status line_eval(const vpsde_model *model, void *ws, const v
     const size_t d = model->dim;
     (void)ws;
     const long call = atomic_fetch_add(&own->calls, 1) + 1;
+    atomic_fetch_add(&own->rows, (long)e->n);
     if (call == own->fail_at) return vpsde_fail(VPSDE_EINTERNAL, "the line broke");
     if (call == own->stop_at) own->stop = 1;
     if (e->k > own->most_tangents) own->most_tangents = e->k;

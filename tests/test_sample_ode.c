@@ -8,13 +8,13 @@ static const char *const names[] = {"dopri5",      "gsl-rkf45",   "gsl-rkck", "g
                                     "gsl-msadams", "cvode-adams", "cvode-bdf"};
 enum { N_NAMES = sizeof(names) / sizeof(names[0]), ROWS = 21, DIM = 2, TIMES = 9 };
 
-enum { FINAL, NFE, REJECTED, NFE_LOG, STATUS, X, EPS, X0, N_WANTED };
-static const char *const wanted[N_WANTED] = {"final",  "nfe", "rejected", "nfe_log",
-                                             "status", "x",   "eps",      "x0"};
+enum { FINAL, NFE, REJECTED, NFE_LOG, STATUS, X, EPS, X0, STEPS, N_WANTED };
+static const char *const wanted[N_WANTED] = {"final", "nfe", "rejected", "nfe_log", "status",
+                                             "x",     "eps", "x0",       "steps"};
 
 typedef struct catcher {
     double final[ROWS * DIM], x[ROWS * TIMES * DIM], eps[ROWS * TIMES * DIM],
-        x0[ROWS * TIMES * DIM];
+        x0[ROWS * TIMES * DIM], steps[ROWS * TIMES];
     int32_t nfe[ROWS], rejected[ROWS], nfe_log[ROWS];
     uint8_t status[ROWS];
     size_t first, n_times;
@@ -53,6 +53,7 @@ static vpsde_status catch_write(void *self, size_t first, size_t n, const void *
     take(c, X, data, c->x + at * wide, n * wide * sizeof(double));
     take(c, EPS, data, c->eps + at * wide, n * wide * sizeof(double));
     take(c, X0, data, c->x0 + at * wide, n * wide * sizeof(double));
+    take(c, STEPS, data, c->steps + at * TIMES, n * TIMES * sizeof(double));
     return VPSDE_OK;
 }
 
@@ -184,6 +185,34 @@ static void logging_changes_no_bit(void **state)
     world_free(&w);
 }
 
+/* From 0 at the start to all of them at the end; dopri5 has 2 evaluations at the start and 6 an attempt. */
+static void steps_are_counted_along_the_path(void **state)
+{
+    static const char *const walks[] = {"gotta-go-fast", "dpm-adaptive"};
+    static catcher c;
+    (void)state;
+    for (size_t m = 0; m < N_NAMES + 2; m++) {
+        world w;
+        world_make(&w, 1e-3, VPSDE_LAST_STOP);
+        vpsde_sampling run = make_run(&w, m < N_NAMES ? names[m] : walks[m - N_NAMES], 1e-3);
+        run.log = (vpsde_log){
+            .n_times = TIMES, .fields = VPSDE_LOG_X | VPSDE_LOG_STEPS, .dtype = VPSDE_F64};
+        assert_ok(run_all(&run, &c));
+        assert_true(c.column[STEPS] != SIZE_MAX);
+        for (size_t i = 0; i < ROWS; i++) {
+            const double *at = c.steps + i * TIMES;
+            assert_true(at[0] == 0 && at[TIMES - 1] == floor(at[TIMES - 1]));
+            for (size_t k = 1; k < TIMES; k++) assert_true(at[k] > at[k - 1]);
+            assert_true(at[TIMES - 1] > 1 && at[TIMES - 1] <= c.nfe[i]);
+            if (m == 0) assert_true(at[TIMES - 1] == (c.nfe[i] - 2) / 6.0 - c.rejected[i]);
+        }
+        run.solver = vpsde_solver_find("ddim");
+        assert_ok(run_all(&run, &c));
+        assert_true(c.column[STEPS] == SIZE_MAX);
+        world_free(&w);
+    }
+}
+
 static void depends_on_nothing_but_its_index(void **state)
 {
     (void)state;
@@ -218,6 +247,27 @@ static void depends_on_nothing_but_its_index(void **state)
         }
     }
     world_free(&w);
+}
+
+/* Beside a network that needs full calls. */
+static void asks_for_no_row_in_vain(void **state)
+{
+    (void)state;
+    for (int any = 0; any < 2; any++) {
+        static catcher c;
+        static line network;
+        world w;
+        long nfe = 0;
+        world_make(&w, 1e-3, VPSDE_LAST_STOP);
+        line_make(&network, DIM, any ? VPSDE_MODEL_ANY_ROWS : 0);
+        vpsde_sampling run = make_run(&w, "dopri5", 1e-5);
+        run.model = &network.model;
+        assert_ok(run_all(&run, &c));
+        for (size_t i = 0; i < ROWS; i++) nfe += c.nfe[i];
+        if (any) assert_true(network.rows == nfe);
+        if (!any) assert_true(network.rows == network.calls * POSING_ROWS && network.rows > nfe);
+        world_free(&w);
+    }
 }
 
 static void flags_failures(void **state)
@@ -490,8 +540,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(follows_the_exact_flow),
+        cmocka_unit_test(steps_are_counted_along_the_path),
         cmocka_unit_test(logging_changes_no_bit),
         cmocka_unit_test(depends_on_nothing_but_its_index),
+        cmocka_unit_test(asks_for_no_row_in_vain),
         cmocka_unit_test(flags_failures),
         cmocka_unit_test(goes_without_a_grid),
         cmocka_unit_test(refuses_nonsense),

@@ -19,11 +19,14 @@ sections.calls = {
     }
     if (d.grids.length) {
       const grids = new Map(); // solvers on the same nodes are one line
-      for (const g of d.grids) grids.set(String(g.t), [...(grids.get(String(g.t)) ?? []), g]);
-      const series = [...grids.values()].map((same) => ({ ...same[0], name: same.map((g) => g.name).join(", ") })).map((g, i) => ({ name: `${g.name} (${g.grid})`, ...look(i), on: true,
-        points: g.lambda.slice(1).map((v, k) => [g.t[k], (v - g.lambda[k]) / g.stride]).map(([x, y]) => ({ x, y, text: `t ${short(x)}, step ${short(y)}` })) }));
+      for (const g of d.grids) {
+        const key = String(g.steps ?? g.t);
+        grids.set(key, [...(grids.get(key) ?? []), g]);
+      }
+      const series = [...grids.values()].map((same) => ({ ...same[0], name: same.map((g) => g.name).join(", ") })).map((g, i) => ({ name: g.steps ? `${g.name} (own steps, mean)` : `${g.name} (${g.grid})`, ...look(i), on: true,
+        points: g.lambda.slice(1).map((v, k) => [g.t[k], (v - g.lambda[k]) / (g.steps ? g.steps[k + 1] - g.steps[k] : g.stride)]).map(([x, y]) => ({ x, y, text: `t ${short(x)}, step ${short(y)}` })) }));
       const chart = plot(() => ({ label: "step sizes in lambda against t", x: { label: "t" }, y: { label: "step in λ", log: true }, series }));
-      section.append(figure({ title: "Step sizes", picture: [chart.element, legend(series, chart.draw).element], caption: "Of the runs that stored every node (log.times: all)." + (grids.size && d.grids.some((g) => g.stride > 1) ? ` Each point is the mean of up to ${Math.max(...d.grids.map((g) => g.stride))} steps.` : ""),
+      section.append(figure({ title: "Step sizes", picture: [chart.element, legend(series, chart.draw).element], caption: "Of the runs that stored every node (log.times: all), and of adaptive solvers that stored their steps (log.fields: [x, steps]), mean over the samples." + (grids.size && d.grids.some((g) => g.stride > 1) ? ` Each point is the mean of up to ${Math.max(...d.grids.map((g) => g.stride))} steps.` : ""),
         table: () => ({ caption: "Step sizes", columns: [{ name: "solver", text: true }, { name: "t" }, { name: "step in λ" }], rows: series.flatMap((s) => s.points.map((p) => [s.name, numberCell(p.x), numberCell(p.y)])) }) }));
     }
     return true;

@@ -135,9 +135,11 @@ typedef enum vpsde_log_field {
     VPSDE_LOG_NOISE = 1u << 3, /* the path's increment over the step from this node, over the root
                                   of its length; NaN where the step used no driving noise. Absent
                                   for a solver that never uses any */
-    VPSDE_LOG_LOGP = 1u << 4   /* log p_t(x), nats, from that of the noise end and the model's score
+    VPSDE_LOG_LOGP = 1u << 4,  /* log p_t(x), nats, from that of the noise end and the model's score
                                   and its divergence along the path; NaN at sigma = 0. Not for
                                   solvers that walk. docs/likelihood.md */
+    VPSDE_LOG_STEPS = 1u << 5  /* accepted steps up to the node, with its share of the one it lies
+                                  in. Absent for solvers that do not choose their steps */
 } vpsde_log_field;
 
 typedef struct vpsde_log {
@@ -145,7 +147,7 @@ typedef struct vpsde_log {
                             solvers that choose their own steps) */
     const double *times; /* or the t of the n_times nodes wanted; NULL: spread evenly */
     unsigned fields;     /* vpsde_log_field bits */
-    vpsde_dtype dtype;   /* VPSDE_F32 or VPSDE_F64; logp is float64 */
+    vpsde_dtype dtype;   /* VPSDE_F32 or VPSDE_F64; logp and steps are float64 */
     size_t probes;       /* Rademacher probes of the divergence for logp; 0: the exact trace */
 } vpsde_log;
 

@@ -150,6 +150,7 @@ def make_runs():
     run("inpaint", "base.yaml", "-o", "inpaint.h5", "-q", "--set", "sampler.solver=[ddim]")
     run("decode", "encode.h5", "-o", "decode.h5", "-q")
     run("sample", "base.yaml", "-o", "all.h5", "-q", "--set", "log.times=all", "--set", "sampler.solver=[ddim, heun]")
+    run("sample", "base.yaml", "-o", "own-steps.h5", "-q", "--set", "log.fields=[x, steps]")
     told["verify"] = run("verify", "ddim", "heun", "-o", "verify.h5").stdout
     run("train", "images.yaml", "-o", "train.safetensors", "-q")
     with open("pictures.yaml", "w") as f:
@@ -420,6 +421,19 @@ def many_nodes(browser):
     assert not browser.js("document.querySelector('main').textContent.includes('cannot be drawn')")
 
 
+def own_steps(browser):
+    """Step sizes of a solver that chose them: between stored nodes, over the mean number of steps."""
+    page("own-steps")
+    browser.open("own-steps.html", 1200, "light")
+    browser.silent("own-steps.html")
+    grids = browser.js("data.calls.grids.map((g) => ({ name: g.name, steps: g.steps }))")
+    with h5py.File("own-steps.h5") as f:
+        steps = f["runs/dopri5/steps"][()]
+    assert [g["name"] for g in grids if g.get("steps")] == ["dopri5"], grids
+    assert np.allclose(next(g["steps"] for g in grids if g.get("steps")), steps.mean(0), rtol=1e-12)
+    assert browser.js("[...document.querySelectorAll('h3')].some((h) => h.textContent === 'Step sizes')")
+
+
 def command(path):
     """What the page says repeats the run."""
     run("report", path, "-o", "repeat.html", "-q", "--force")
@@ -548,6 +562,7 @@ with tempfile.TemporaryDirectory() as folder:
         controls(browser)
         hostile(browser)
         many_nodes(browser)
+        own_steps(browser)
     finally:
         browser.close()
     shapes()

@@ -41,7 +41,7 @@ train: {steps: 5, batch: 8}
 SOLVERS = ("[{solver: ddim, steps: 6}, {solver: ancestral, steps: 6}, {solver: dopri5, rtol: 1e-3, atol: 1e-3},"
            " {solver: stochastic-heun, steps: 6}]")
 RUNS = [  # verb, input, output, overrides
-    ("sample", "classes.yaml", "sample", "sampler.guidance=0.5", "log.fields=[x, eps, x0, noise]", "sampler.solver=" + SOLVERS),
+    ("sample", "classes.yaml", "sample", "sampler.guidance=0.5", "log.fields=[x, eps, x0, noise, steps]", "sampler.solver=" + SOLVERS),
     ("sample", "plain.yaml", "logp", "log.fields=[x, logp]", "log.trace={kind: hutchinson, probes: 2}", "log.dtype=float64"),
     ("sample", "plain.yaml", "clip", "sampler.clip=[-3, 3]", "log.times=none", "sampler.init=points.npy", "sampler.count=40"),
     ("sample", "plain.yaml", "threshold", "sampler.dynamic_threshold={quantile: 0.9, min: 3}"),
