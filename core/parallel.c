@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/mem.h"
 
@@ -93,6 +94,12 @@ void vpsde_team(size_t n, void (*body)(void *context, size_t i), void *context)
 }
 
 size_t vpsde_team_threads(void) { return (size_t)omp_get_max_threads(); }
+
+bool vpsde_threads_spin(void)
+{
+    const char *const policy = getenv("OMP_WAIT_POLICY");
+    return policy && strcasecmp(policy, "active") == 0;
+}
 
 int vpsde_serial_begin(void)
 {

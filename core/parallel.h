@@ -41,6 +41,8 @@ vpsde_status vpsde_parallel(size_t n_threads, size_t n_blocks, vpsde_worker_fn w
 void vpsde_team(size_t n, void (*body)(void *context, size_t i), void *context);
 /* The number of threads that team and library calls of the calling thread may use now. */
 size_t vpsde_team_threads(void);
+/* Do threads that wait for work stay awake? Where the user asked for it: OMP_WAIT_POLICY=active. */
+bool vpsde_threads_spin(void);
 
 /* From _begin to _end, library calls and teams of the calling thread stay on it, inside and outside
  * of vpsde_parallel; `saved` is what _begin returned. */

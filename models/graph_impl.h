@@ -52,6 +52,7 @@ struct vpsde_graph_workspace {
     const vpsde_graph *graph;
     vpsde_graph_need need;
     size_t n_threads; /* that library calls might use when it was made */
+    bool spins;       /* threads that wait are awake */
     size_t n;         /* images of the last forward */
     size_t n_packs;   /* the graph's at the last forward */
     bool shared, has_classes;

@@ -200,6 +200,7 @@ vpsde_status vpsde_graph_workspace_create(vpsde_graph_workspace **out, const vps
     ws->graph = graph;
     ws->need = *need;
     ws->n_threads = vpsde_team_threads();
+    ws->spins = vpsde_threads_spin();
     const vpsde_status status = fill(ws);
     if (status != VPSDE_OK) {
         vpsde_graph_workspace_destroy(ws);

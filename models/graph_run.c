@@ -101,6 +101,15 @@ static vpsde_status forward(vpsde_graph_workspace *ws)
     return VPSDE_OK;
 }
 
+/* Of work like a pass over so many images. To wake a thread that sleeps costs some 30 us a region, of which a
+ * pass has about a hundred: little work is done sooner by one thread. Threads that spin cost nothing. */
+static size_t threads_for(const vpsde_graph_workspace *ws, size_t images)
+{
+    static const double worth_waking = 1.5e9; /* operations */
+    const double work = vpsde_graph_flops(ws->graph) * (double)images;
+    return ws->spins || work >= worth_waking ? ws->n_threads : 1;
+}
+
 vpsde_status vpsde_graph_forward(const vpsde_graph *graph, vpsde_graph_workspace *ws, size_t n,
                                  const vpsde_graph_times *times)
 {
@@ -111,7 +120,7 @@ vpsde_status vpsde_graph_forward(const vpsde_graph *graph, vpsde_graph_workspace
     ws->has_classes = times->classes != NULL;
     memcpy(ws->label, times->label, (times->shared ? 1 : n) * sizeof(*ws->label));
     if (times->classes) memcpy(ws->classes, times->classes, n * sizeof(*ws->classes));
-    const size_t saved = vpsde_limit_begin(ws->n_threads);
+    const size_t saved = vpsde_limit_begin(threads_for(ws, n));
     const vpsde_status status = forward(ws);
     vpsde_limit_end(saved);
     if (status != VPSDE_OK) ws->n = 0;
@@ -164,7 +173,7 @@ vpsde_status vpsde_graph_jvp(const vpsde_graph *graph, vpsde_graph_workspace *ws
                              size_t n, size_t k)
 {
     VPSDE_TRY(check_jvp(graph, ws, first, n, k));
-    const size_t saved = vpsde_limit_begin(ws->n_threads);
+    const size_t saved = vpsde_limit_begin(threads_for(ws, n * k));
     const vpsde_status status = jvp(ws, first, n, k);
     vpsde_limit_end(saved);
     return status;
@@ -210,7 +219,7 @@ vpsde_status vpsde_graph_backward(const vpsde_graph *graph, vpsde_graph_workspac
                           n, ws->n);
     }
     VPSDE_TRY(check_packing(ws));
-    const size_t saved = vpsde_limit_begin(ws->n_threads);
+    const size_t saved = vpsde_limit_begin(threads_for(ws, 2 * n));
     const vpsde_status status = backward(ws, gradient, want_gin);
     vpsde_limit_end(saved);
     return status;

@@ -14,6 +14,8 @@ static const vpsde_extent PICTURE = {2, 2, C}, VECTOR = {1, 1, C};
 
 static size_t n_alive, n_workspaces, ws_images;
 static bool fail_workspace, fail_forward, fail_pack;
+static size_t forward_threads; /* of the last call */
+static double toy_flops = 1;
 
 static void toy_destroy(vpsde_layer *layer)
 {
@@ -53,6 +55,7 @@ static vpsde_status scale_forward(const vpsde_layer *layer, void *ws, const vpsd
     const size_t size = vpsde_extent_floats(layer->out);
     assert_non_null(ws);
     if (fail_forward) return vpsde_fail(VPSDE_ENUMERIC, "toy forward");
+    forward_threads = vpsde_team_threads();
     for (size_t e = 0; e < layer->scratch; e++) call->scratch[e] = NAN;
     for (size_t e = 0; e < call->n * size; e++) call->out[e] = w[e % C] * call->in[0][e];
     return VPSDE_OK;
@@ -199,7 +202,8 @@ static const vpsde_layer_type SUM = {"sum", NULL,        NULL,    NULL,
 
 static vpsde_layer toy(const vpsde_layer_type *type, vpsde_extent a, vpsde_extent b)
 {
-    vpsde_layer layer = {.type = type, .in = {a, b}, .out = a.channels ? a : VECTOR, .flops = 1};
+    vpsde_layer layer = {
+        .type = type, .in = {a, b}, .out = a.channels ? a : VECTOR, .flops = toy_flops};
     if (type == &PRODUCT) layer.keep = 2 * IMAGE;
     if (type == &SCALE) layer.scratch = 5;
     if (type != &SUM) {

@@ -227,5 +227,6 @@ int main(void)
         cmocka_unit_test(embeddings_and_norms_stay_float32),
         cmocka_unit_test(what_has_no_choice_is_named),
     };
+    use_spare_threads();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -323,12 +323,44 @@ static void teams_share_spare_threads(void **state)
     assert_int_equal(vpsde_team_threads(), before);
 }
 
+/* Little work stays on its thread unless threads are awake all the time. */
+static void little_work_wakes_nobody(void **state)
+{
+    static const vpsde_graph_need need = {.images = 2};
+    static const struct {
+        const char *policy;
+        double flops;
+        size_t threads;
+    } cases[] = {{"passive", 1, 1}, {"passive", 1e9, 2}, {"active", 1, 2}, {NULL, 1, 1}};
+    const vpsde_graph_times times = times_of(false);
+    const char *const before = getenv("OMP_WAIT_POLICY");
+    (void)state;
+    for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+        vpsde_graph_workspace *ws;
+        if (cases[c].policy) (void)setenv("OMP_WAIT_POLICY", cases[c].policy, 1);
+        if (!cases[c].policy) (void)unsetenv("OMP_WAIT_POLICY");
+        toy_flops = cases[c].flops;
+        vpsde_graph *const graph = make_f();
+        const size_t saved = vpsde_limit_begin(2);
+        assert_ok(vpsde_graph_workspace_create(&ws, graph, &need));
+        fill_input(ws, 2, false);
+        assert_ok(vpsde_graph_forward(graph, ws, 2, &times));
+        assert_int_equal(forward_threads, cases[c].threads);
+        vpsde_limit_end(saved);
+        vpsde_graph_workspace_destroy(ws);
+        vpsde_graph_destroy(graph);
+    }
+    toy_flops = 1;
+    if (before) (void)setenv("OMP_WAIT_POLICY", before, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(passes_are_exact),      cmocka_unit_test(parameters_have_their_places),
-        cmocka_unit_test(memory_is_shared),      cmocka_unit_test(bad_networks_are_refused),
-        cmocka_unit_test(failures_come_through), cmocka_unit_test(teams_share_spare_threads),
+        cmocka_unit_test(passes_are_exact),         cmocka_unit_test(parameters_have_their_places),
+        cmocka_unit_test(memory_is_shared),         cmocka_unit_test(bad_networks_are_refused),
+        cmocka_unit_test(failures_come_through),    cmocka_unit_test(teams_share_spare_threads),
+        cmocka_unit_test(little_work_wakes_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

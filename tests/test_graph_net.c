@@ -259,5 +259,6 @@ int main(void)
         cmocka_unit_test(bits_are_an_images_own),
         cmocka_unit_test(shared_labels_are_labels),
     };
+    (void)setenv("OMP_WAIT_POLICY", "active", 1); /* small as it is, by its spare threads */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

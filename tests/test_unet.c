@@ -331,5 +331,6 @@ int main(void)
         cmocka_unit_test(reads_its_configuration),
         cmocka_unit_test(refuses_what_makes_no_network),
     };
+    use_spare_threads();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

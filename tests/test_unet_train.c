@@ -356,5 +356,6 @@ int main(void)
         cmocka_unit_test(files_bring_the_same_bits_back),
         cmocka_unit_test(files_that_do_not_fit_are_refused),
     };
+    use_spare_threads();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
