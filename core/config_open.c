@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/file.h"
 #include "core/mem.h"
 
 vpsde_status vpsde_config_parse(vpsde_config **out, const char *text, size_t length,
@@ -14,6 +15,7 @@ vpsde_status vpsde_config_parse(vpsde_config **out, const char *text, size_t len
                                 size_t n)
 {
     char *absolute = realpath(folder && *folder ? folder : ".", NULL);
+    if (!absolute && errno == ENOMEM) return vpsde_fail(VPSDE_ENOMEM, "cannot allocate a path");
     if (!absolute) {
         return vpsde_fail(VPSDE_ECONFIG, "%s: folder '%s' cannot be read: %s", name,
                           folder ? folder : ".", strerror(errno));
@@ -63,7 +65,7 @@ static vpsde_status read_all(char *text, size_t size, size_t *length, const char
 
 static vpsde_status read_file(char *text, size_t size, size_t *length, const char *path)
 {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = vpsde_fd_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return fail_read(path, errno);
     const vpsde_status status = read_all(text, size, length, path, fd);
     close(fd);

@@ -2,13 +2,67 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/mem.h"
+
+int vpsde_fd_open(int folder, const char *path, int flags)
+{
+    int fd;
+    do {
+        fd = openat(folder, path, flags, 0666);
+    } while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+int vpsde_fd_write(int fd, const void *data, size_t n)
+{
+    const char *bytes = data;
+    for (size_t done = 0; done < n;) {
+        const ssize_t more = write(fd, bytes + done, n - done);
+        if (more < 0 && errno == EINTR) continue;
+        if (more < 0) return -1;
+        done += (size_t)more;
+    }
+    return 0;
+}
+
+int vpsde_fd_sync(int fd)
+{
+    int done;
+    do {
+        done = fsync(fd);
+    } while (done != 0 && errno == EINTR);
+    return done;
+}
+
+int vpsde_fd_replace(int fd, const void *data, size_t n)
+{
+    int cut;
+    do {
+        cut = ftruncate(fd, 0);
+    } while (cut != 0 && errno == EINTR);
+    return cut != 0 ? -1 : vpsde_fd_write(fd, data, n);
+}
+
+vpsde_status vpsde_sync_folder_of(const char *path)
+{
+    char copy[PATH_MAX]; /* no memory is asked for: the file is there already */
+    (void)snprintf(copy, sizeof(copy), "%s", path);
+    const int fd = vpsde_fd_open(AT_FDCWD, dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int done = fd < 0 ? -1 : vpsde_fd_sync(fd), reason = errno;
+    if (fd >= 0) close(fd);
+    if (done == 0) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EIO, "%s: its folder cannot be made durable: %s", path,
+                      strerror(reason));
+}
 
 static vpsde_status unreadable(const char *path, const char *why)
 {
@@ -18,7 +72,7 @@ static vpsde_status unreadable(const char *path, const char *why)
 vpsde_status vpsde_file_open(int *fd, size_t *size, const char *path)
 {
     struct stat info;
-    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block */
+    *fd = vpsde_fd_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* no FIFO blocks */
     if (*fd < 0) return unreadable(path, strerror(errno));
     const char *why = NULL;
     if (fstat(*fd, &info) != 0) {

@@ -222,7 +222,7 @@ vpsde_status vpsde_h5_uint(vpsde_h5 *file, const char *object, const char *name,
 }
 
 /* Reads the text of an open attribute; variable-length ones (other writers) count as well. */
-static vpsde_status attribute_text(char **text, hid_t attribute, hid_t type)
+static vpsde_status attribute_text(char **text, hid_t attribute, hid_t type, size_t most)
 {
     if (H5Tget_class(type) != H5T_STRING) return vpsde_fail(VPSDE_EDATA, "it is not text");
     if (H5Tis_variable_str(type) > 0) {
@@ -242,6 +242,7 @@ static vpsde_status attribute_text(char **text, hid_t attribute, hid_t type)
     const size_t size = H5Tget_size(type);
     if (H5Aget_storage_size(attribute) != size)
         return vpsde_fail(VPSDE_EDATA, "it is not one text");
+    if (size > most) return vpsde_fail(VPSDE_EDATA, "it is longer than the file");
     VPSDE_TRY(vpsde_alloc(text, size + 1, 1));
     if (H5Aread(attribute, type, *text) >= 0) return VPSDE_OK;
     free(*text);
@@ -268,7 +269,7 @@ vpsde_status vpsde_h5_read_text(char **text, const char *file, const char *objec
     if (type < 0) {
         (void)vpsde_fail(VPSDE_EDATA, "it is not there");
     } else {
-        status = attribute_text(text, attribute, type);
+        status = attribute_text(text, attribute, type, size);
     }
     if (type >= 0) H5Tclose(type);
     if (attribute >= 0) H5Aclose(attribute);

@@ -236,16 +236,23 @@ static vpsde_status open_all(vpsde_h5_input *input, const char *path, const char
         __builtin_mul_overflow(input->count, sizeof(double), &bytes)) {
         return refuse(h, "the product of its shape does not fit this machine");
     }
-    VPSDE_TRY(check_storage(h, file_bytes, file_size));
-    return vpsde_file_budget(input->count * input->size, path);
+    return check_storage(h, file_bytes, file_size);
 }
 
-vpsde_status vpsde_h5_input_open(vpsde_h5_input *input, const char *path, const char *dataset)
+vpsde_status vpsde_h5_input_open_rows(vpsde_h5_input *input, const char *path, const char *dataset)
 {
     *input = (vpsde_h5_input){.handles = NULL};
     VPSDE_TRY(vpsde_alloc(&input->handles, 1, sizeof(*input->handles)));
     input->handles->file = input->handles->dataset = H5I_INVALID_HID;
     const vpsde_status status = open_all(input, path, dataset);
+    if (status != VPSDE_OK) vpsde_h5_input_close(input);
+    return status;
+}
+
+vpsde_status vpsde_h5_input_open(vpsde_h5_input *input, const char *path, const char *dataset)
+{
+    VPSDE_TRY(vpsde_h5_input_open_rows(input, path, dataset));
+    const vpsde_status status = vpsde_file_budget(input->count * input->size, path);
     if (status != VPSDE_OK) vpsde_h5_input_close(input);
     return status;
 }
@@ -281,8 +288,8 @@ vpsde_status vpsde_h5_input_read_double(const vpsde_h5_input *input, double *out
     return read_as(input, H5T_NATIVE_DOUBLE, out);
 }
 
-vpsde_status vpsde_h5_input_read_rows(const vpsde_h5_input *input, size_t first, size_t n,
-                                      double *out)
+static vpsde_status read_rows_as(const vpsde_h5_input *input, hid_t type, size_t first, size_t n,
+                                 void *out)
 {
     const struct vpsde_h5_handles *h = input->handles;
     hsize_t start[VPSDE_H5_AXES_MAX] = {first}, count[VPSDE_H5_AXES_MAX] = {n};
@@ -297,9 +304,21 @@ vpsde_status vpsde_h5_input_read_rows(const vpsde_h5_input *input, size_t first,
     const bool good =
         file_space >= 0 && space >= 0 &&
         H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
-        H5Dread(h->dataset, H5T_NATIVE_DOUBLE, space, file_space, H5P_DEFAULT, out) >= 0;
+        H5Dread(h->dataset, type, space, file_space, H5P_DEFAULT, out) >= 0;
     const vpsde_status status = good ? VPSDE_OK : failed(h, "reading");
     if (space >= 0) H5Sclose(space);
     if (file_space >= 0) H5Sclose(file_space);
     return status;
+}
+
+vpsde_status vpsde_h5_input_read_rows(const vpsde_h5_input *input, size_t first, size_t n,
+                                      double *out)
+{
+    return read_rows_as(input, H5T_NATIVE_DOUBLE, first, n, out);
+}
+
+vpsde_status vpsde_h5_input_read_raw_rows(const vpsde_h5_input *input, size_t first, size_t n,
+                                          void *out)
+{
+    return read_rows_as(input, input->handles->memory_type, first, n, out);
 }

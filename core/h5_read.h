@@ -22,6 +22,8 @@ typedef struct vpsde_h5_input {
 
 /* EDATA when it cannot be read or is refused, EINVAL when it does not fit this machine's memory. */
 vpsde_status vpsde_h5_input_open(vpsde_h5_input *input, const char *path, const char *dataset);
+/* The same of a dataset that is read row by row and may be larger than the memory. */
+vpsde_status vpsde_h5_input_open_rows(vpsde_h5_input *input, const char *path, const char *dataset);
 /* Fine after a failed open. */
 void vpsde_h5_input_close(vpsde_h5_input *input);
 
@@ -31,5 +33,8 @@ vpsde_status vpsde_h5_input_read_double(const vpsde_h5_input *input, double *out
 /* The same of n entries along the first axis, from `first` on; they have to be there. */
 vpsde_status vpsde_h5_input_read_rows(const vpsde_h5_input *input, size_t first, size_t n,
                                       double *out);
+/* The same as they are: n entries of count / dims[0] values of `size` bytes. */
+vpsde_status vpsde_h5_input_read_raw_rows(const vpsde_h5_input *input, size_t first, size_t n,
+                                          void *out);
 
 #endif

@@ -3,17 +3,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <libgen.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/file.h"
 #include "core/mem.h"
 #include "core/safetensors.h"
 
-enum { PREFIX = 8, MODE = 0666, TRIES = 100 };
+enum { PREFIX = 8, TRIES = 100 };
 
 static size_t element_size(const char *dtype)
 {
@@ -116,60 +117,16 @@ static vpsde_status make_header(char **out, size_t *size, const vpsde_tensor_out
     return status;
 }
 
-static int write_all(int fd, const void *data, size_t n)
-{
-    const char *bytes = data;
-    for (size_t done = 0; done < n;) {
-        const ssize_t put_now = write(fd, bytes + done, n - done);
-        if (put_now < 0 && errno == EINTR) continue;
-        if (put_now < 0) return -1;
-        done += (size_t)put_now;
-    }
-    return 0;
-}
-
 static int write_file(int fd, const char *header, size_t size, const vpsde_tensor_out *tensors,
                       size_t n)
 {
-    if (write_all(fd, header, size) != 0) return -1;
+    if (vpsde_fd_write(fd, header, size) != 0) return -1;
     for (size_t i = 0; i < n; i++) {
         size_t bytes = element_size(tensors[i].dtype);
         for (size_t k = 0; k < tensors[i].rank; k++) bytes *= tensors[i].dims[k];
-        if (write_all(fd, tensors[i].data, bytes) != 0) return -1;
+        if (vpsde_fd_write(fd, tensors[i].data, bytes) != 0) return -1;
     }
-    return fsync(fd);
-}
-
-/* A new file beside `path`, its name in *temporary; -1 with errno. */
-static int create_beside(char **temporary, const char *path)
-{
-    for (int k = 0; k < TRIES; k++) {
-        if (asprintf(temporary, "%s.%ld-%d.tmp", path, (long)getpid(), k) < 0) {
-            *temporary = NULL;
-            errno = ENOMEM;
-            return -1;
-        }
-        const int fd = open(*temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, MODE);
-        if (fd >= 0) return fd;
-        free(*temporary);
-        *temporary = NULL;
-        if (errno != EEXIST) return -1;
-    }
-    return -1;
-}
-
-/* Makes the rename itself durable. */
-static int sync_folder(const char *path)
-{
-    char *copy = strdup(path);
-    if (!copy) return -1;
-    const int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    free(copy);
-    if (fd < 0) return -1;
-    const int synced = fsync(fd), why = errno;
-    close(fd);
-    errno = why;
-    return synced;
+    return vpsde_fd_sync(fd);
 }
 
 static vpsde_status storage_failed(const char *path)
@@ -177,20 +134,35 @@ static vpsde_status storage_failed(const char *path)
     return vpsde_fail(VPSDE_EIO, "%s: cannot be written: %s", path, strerror(errno));
 }
 
+/* A new file beside `path`, its name in *temporary. */
+static vpsde_status create_beside(int *fd, char **temporary, const char *path)
+{
+    for (int k = 0; k < TRIES; k++) {
+        VPSDE_TRY(vpsde_format(temporary, "%s.%ld-%d.tmp", path, (long)getpid(), k));
+        *fd = vpsde_fd_open(AT_FDCWD, *temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC);
+        if (*fd >= 0) return VPSDE_OK;
+        const bool taken = errno == EEXIST;
+        (void)storage_failed(path);
+        free(*temporary);
+        *temporary = NULL;
+        if (!taken) return VPSDE_EIO;
+    }
+    return VPSDE_EIO;
+}
+
 vpsde_status vpsde_safetensors_write(const char *path, const vpsde_tensor_out *tensors, size_t n,
                                      const vpsde_metadata *metadata, size_t n_metadata)
 {
     char *header = NULL, *temporary = NULL;
     size_t size = 0;
-    vpsde_status status = VPSDE_OK;
+    int fd = -1;
     VPSDE_TRY(make_header(&header, &size, tensors, n, metadata, n_metadata));
-    const int fd = create_beside(&temporary, path);
-    if (fd < 0) status = storage_failed(path);
+    vpsde_status status = create_beside(&fd, &temporary, path);
     if (fd >= 0 && write_file(fd, header, size, tensors, n) != 0) status = storage_failed(path);
     if (fd >= 0 && close(fd) != 0 && status == VPSDE_OK) status = storage_failed(path);
     if (status == VPSDE_OK && rename(temporary, path) != 0) status = storage_failed(path);
     if (status != VPSDE_OK && temporary) unlink(temporary);
-    if (status == VPSDE_OK && sync_folder(path) != 0) status = storage_failed(path);
+    if (status == VPSDE_OK) status = vpsde_sync_folder_of(path);
     free(temporary);
     free(header);
     return status;

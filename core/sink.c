@@ -67,7 +67,7 @@ static size_t n_datasets(const vpsde_table *table)
     size_t n = 1 + table->n_columns;
     for (size_t a = 0; a < table->n_axes; a++) {
         const vpsde_axis *axis = &table->axes[a];
-        n += axis->n_coordinates + (axis->name && strcmp(axis->name, row_name(table)) != 0);
+        n += axis->n_coordinates + !(axis->name && strcmp(axis->name, row_name(table)) == 0);
     }
     return n;
 }

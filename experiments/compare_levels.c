@@ -5,7 +5,7 @@
 #include "core/mem.h"
 #include "experiments/setup.h"
 
-static vpsde_status place(vpsde_grid **grid, const vpsde_setup *s, const vpsde_sampler_entry *e,
+static vpsde_status place(vpsde_grid **grid, vpsde_setup *s, const vpsde_sampler_entry *e,
                           size_t n_steps)
 {
     return vpsde_setup_grid(grid, s, e, n_steps);
@@ -22,8 +22,8 @@ static vpsde_status place_ends(vpsde_grid **grid, const vpsde_setup *s,
 
 /* The most steps whose network calls stay within nfe, by bisection; *grid is NULL when one step
  * takes more. */
-static vpsde_status place_within(vpsde_grid **grid, const vpsde_setup *s,
-                                 const vpsde_sampler_entry *e, size_t nfe)
+static vpsde_status place_within(vpsde_grid **grid, vpsde_setup *s, const vpsde_sampler_entry *e,
+                                 size_t nfe)
 {
     size_t within = 0, beyond = nfe + 1;
     *grid = NULL;
@@ -44,7 +44,7 @@ static vpsde_status place_within(vpsde_grid **grid, const vpsde_setup *s,
     return VPSDE_OK;
 }
 
-static vpsde_status build_level(vpsde_compare_level *level, const vpsde_setup *s, size_t entry,
+static vpsde_status build_level(vpsde_compare_level *level, vpsde_setup *s, size_t entry,
                                 size_t rung)
 {
     const vpsde_compare_setup *c = &s->compare;

@@ -1,13 +1,18 @@
 #include "experiments/job.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "core/config_diff.h"
+#include "core/file.h"
+#include "core/mem.h"
 
 /* One line a job. */
 static const vpsde_job *const jobs[] = {
-    &vpsde_job_sample,      &vpsde_job_likelihood, &vpsde_job_elbo,
-    &vpsde_job_compare,     &vpsde_job_encode,     &vpsde_job_decode,
-    &vpsde_job_interpolate, &vpsde_job_edit,       &vpsde_job_inpaint};
+    &vpsde_job_sample,  &vpsde_job_likelihood, &vpsde_job_elbo,          &vpsde_job_compare,
+    &vpsde_job_encode,  &vpsde_job_decode,     &vpsde_job_interpolate,   &vpsde_job_edit,
+    &vpsde_job_inpaint, &vpsde_job_transport,  &vpsde_job_fokker_planck, &vpsde_job_thermo};
 enum { N_JOBS = sizeof(jobs) / sizeof(jobs[0]) };
 
 const vpsde_job *vpsde_job_find(const char *verb)
@@ -87,6 +92,29 @@ static vpsde_status put_down(const vpsde_cli *cli, vpsde_run *run, vpsde_status 
     return status;
 }
 
+/* The unfinished run that is in the way may be another one: its keys tell. */
+static vpsde_status in_the_way(const vpsde_setup *s, const char *output)
+{
+    char *path, *before = NULL, *keys = NULL;
+    unsigned char *bytes = NULL;
+    char message[1024];
+    size_t size;
+    snprintf(message, sizeof(message), "%s", vpsde_last_error());
+    VPSDE_TRY(vpsde_format(&path, "%s.parts/config.yaml", output));
+    if (vpsde_file_load(&bytes, &size, path) == VPSDE_OK &&
+        vpsde_format(&before, "%.*s", (int)size, (const char *)bytes) == VPSDE_OK) {
+        (void)vpsde_config_diff(&keys, before, s->resolved);
+    }
+    (void)vpsde_fail(VPSDE_EEXIST,
+                     keys && *keys ? "%s; its configuration is another one: %s" : "%s", message,
+                     keys);
+    free(keys);
+    free(before);
+    free(bytes);
+    free(path);
+    return VPSDE_EEXIST;
+}
+
 vpsde_status vpsde_job_run(const vpsde_job *job, const vpsde_cli *cli)
 {
     vpsde_setup s = {0};
@@ -95,6 +123,7 @@ vpsde_status vpsde_job_run(const vpsde_job *job, const vpsde_cli *cli)
     if (status == VPSDE_OK) status = vpsde_setup_spares_inputs(&s, cli, cli->output);
     if (status == VPSDE_OK) {
         status = vpsde_run_create(&run, cli->output, job->verb, s.resolved, s.seed, cli->force);
+        if (status == VPSDE_EEXIST) status = in_the_way(&s, cli->output);
     }
     if (status == VPSDE_OK) status = put_down(cli, run, work(job, cli, &s, run));
     vpsde_setup_close(&s);
@@ -105,11 +134,16 @@ vpsde_status vpsde_job_run(const vpsde_job *job, const vpsde_cli *cli)
 static vpsde_status same_configuration(const vpsde_setup *s, const vpsde_cli *cli,
                                        const vpsde_run *run)
 {
+    char *keys;
     if (strcmp(s->resolved, vpsde_run_config(run)) == 0) return VPSDE_OK;
-    return vpsde_fail(VPSDE_EDATA,
-                      "%s: this version of vpsde reads its configuration in another way; resume "
-                      "with the version that began it",
-                      cli->output);
+    VPSDE_TRY(vpsde_config_diff(&keys, vpsde_run_config(run), s->resolved));
+    (void)vpsde_fail(
+        VPSDE_EDATA,
+        "%s: this version of vpsde reads its configuration in another way (%s); resume "
+        "with the version that began it",
+        cli->output, keys);
+    free(keys);
+    return VPSDE_EDATA;
 }
 
 vpsde_status vpsde_job_resume(const vpsde_job *job, const vpsde_cli *cli, vpsde_run *run)

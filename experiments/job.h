@@ -14,7 +14,8 @@ typedef struct vpsde_job {
 } vpsde_job;
 
 extern const vpsde_job vpsde_job_sample, vpsde_job_likelihood, vpsde_job_elbo, vpsde_job_compare,
-    vpsde_job_encode, vpsde_job_decode, vpsde_job_interpolate, vpsde_job_edit, vpsde_job_inpaint;
+    vpsde_job_encode, vpsde_job_decode, vpsde_job_interpolate, vpsde_job_edit, vpsde_job_inpaint,
+    vpsde_job_transport, vpsde_job_fokker_planck, vpsde_job_thermo;
 
 /* Before and after each table that `compute` fills: where its rows go, counted on the way; and its
  * line on the terminal. `status` as vpsde_summary_status returns it. */

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "core/file.h"
 #include "core/mem.h"
 
 struct vpsde_run_folder {
@@ -22,46 +22,24 @@ struct vpsde_run_folder {
 
 const char *vpsde_run_folder_path(const vpsde_run_folder *folder) { return folder->path; }
 
-static vpsde_status sync_path(const char *path, int flags)
+static vpsde_status sync_file(const char *path)
 {
-    const int fd = open(path, flags | O_CLOEXEC);
-    const int done = fd < 0 ? -1 : fsync(fd);
+    const int fd = vpsde_fd_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    const int done = fd < 0 ? -1 : vpsde_fd_sync(fd);
     const int reason = errno;
     if (fd >= 0) close(fd);
     if (done == 0) return VPSDE_OK;
     return vpsde_fail(VPSDE_EIO, "%s: cannot be made durable: %s", path, strerror(reason));
 }
 
-static vpsde_status sync_folder_of(const char *path)
-{
-    char *copy;
-    VPSDE_TRY(vpsde_strdup(&copy, path));
-    const vpsde_status status = sync_path(dirname(copy), O_RDONLY | O_DIRECTORY);
-    free(copy);
-    return status;
-}
-
 vpsde_status vpsde_publish(const char *fresh, const char *path)
 {
-    VPSDE_TRY(sync_path(fresh, O_RDONLY));
+    VPSDE_TRY(sync_file(fresh));
     if (rename(fresh, path) != 0) {
         return vpsde_fail(VPSDE_EIO, "%s: cannot be made from %s: %s", path, fresh,
                           strerror(errno));
     }
-    return sync_folder_of(path);
-}
-
-static int write_all(int fd, const void *data, size_t bytes)
-{
-    const char *from = data;
-    while (bytes > 0) {
-        const ssize_t done = write(fd, from, bytes);
-        if (done < 0 && errno == EINTR) continue;
-        if (done < 0) return -1;
-        from += done;
-        bytes -= (size_t)done;
-    }
-    return 0;
+    return vpsde_sync_folder_of(path);
 }
 
 vpsde_status vpsde_run_folder_put(vpsde_run_folder *folder, const char *name, const void *data,
@@ -69,15 +47,15 @@ vpsde_status vpsde_run_folder_put(vpsde_run_folder *folder, const char *name, co
 {
     char fresh[NAME_MAX];
     snprintf(fresh, sizeof(fresh), "%s.tmp", name);
-    const int fd = openat(folder->dir, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    int done = fd < 0 || write_all(fd, data, bytes) != 0 || fsync(fd) != 0 ? -1 : 0;
+    const int fd = vpsde_fd_open(folder->dir, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
+    int done = fd < 0 || vpsde_fd_write(fd, data, bytes) != 0 || vpsde_fd_sync(fd) != 0 ? -1 : 0;
     int reason = errno;
     if (fd >= 0 && close(fd) != 0 && done == 0) {
         done = -1;
         reason = errno;
     }
     if (done == 0 &&
-        (renameat(folder->dir, fresh, folder->dir, name) != 0 || fsync(folder->dir) != 0)) {
+        (renameat(folder->dir, fresh, folder->dir, name) != 0 || vpsde_fd_sync(folder->dir) != 0)) {
         done = -1;
         reason = errno;
     }
@@ -87,9 +65,16 @@ vpsde_status vpsde_run_folder_put(vpsde_run_folder *folder, const char *name, co
                       strerror(reason));
 }
 
+void vpsde_run_folder_keep(const vpsde_run_folder *folder, const char *name)
+{
+    char kept[NAME_MAX];
+    snprintf(kept, sizeof(kept), "%s.damaged", name);
+    (void)linkat(folder->dir, name, folder->dir, kept, 0);
+}
+
 vpsde_status vpsde_run_folder_open(int *fd, const vpsde_run_folder *folder, const char *name)
 {
-    *fd = openat(folder->dir, name, O_RDONLY | O_CLOEXEC);
+    *fd = vpsde_fd_open(folder->dir, name, O_RDONLY | O_CLOEXEC);
     if (*fd >= 0) return VPSDE_OK;
     return vpsde_fail(VPSDE_EIO, "%s/%s: cannot be read: %s", folder->path, name, strerror(errno));
 }
@@ -111,8 +96,8 @@ static bool is_ours(const char *name)
 static void empty(const vpsde_run_folder *folder)
 {
     (void)unlinkat(folder->dir, VPSDE_RUN_MANIFEST, 0);
-    (void)fsync(folder->dir);
-    const int fd = openat(folder->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    (void)vpsde_fd_sync(folder->dir);
+    const int fd = vpsde_fd_open(folder->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = fd < 0 ? NULL : fdopendir(fd);
     if (!list) {
         if (fd >= 0) close(fd);
@@ -130,7 +115,7 @@ void vpsde_run_folder_remove(vpsde_run_folder *folder)
     empty(folder);
     (void)unlinkat(folder->dir, "lock", 0);
     (void)rmdir(folder->path);
-    (void)sync_folder_of(folder->path);
+    (void)vpsde_sync_folder_of(folder->path);
     close(folder->lock);
     folder->lock = -1;
 }
@@ -161,7 +146,7 @@ static vpsde_status take_lock(vpsde_run_folder *folder)
 {
     char owner[256], host[128] = "";
     struct stat info;
-    folder->lock = openat(folder->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    folder->lock = vpsde_fd_open(folder->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC);
     if (folder->lock < 0) {
         return vpsde_fail(VPSDE_EIO, "%s/lock: cannot be opened: %s", folder->path,
                           strerror(errno));
@@ -183,7 +168,7 @@ static vpsde_status take_lock(vpsde_run_folder *folder)
     }
     (void)gethostname(host, sizeof(host) - 1);
     const int length = snprintf(owner, sizeof(owner), "pid %ld on %s\n", (long)getpid(), host);
-    if (ftruncate(folder->lock, 0) != 0 || write_all(folder->lock, owner, (size_t)length) != 0) {
+    if (vpsde_fd_replace(folder->lock, owner, (size_t)length) != 0) {
         return vpsde_fail(VPSDE_EIO, "%s/lock: cannot be written: %s", folder->path,
                           strerror(errno));
     }
@@ -211,19 +196,14 @@ static vpsde_status check_target(bool *there, const char *path)
 
 static vpsde_status open_folder(vpsde_run_folder *folder)
 {
-    folder->dir = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    folder->dir = vpsde_fd_open(AT_FDCWD, folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder->dir >= 0) return VPSDE_OK;
     return vpsde_fail(VPSDE_EIO, "%s: cannot be opened: %s", folder->path, strerror(errno));
 }
 
-static vpsde_status make(vpsde_run_folder *folder, bool force)
+/* Takes the folder that is there now, made afresh or not. */
+static vpsde_status occupy(vpsde_run_folder *folder, bool made, bool there, bool force)
 {
-    bool there;
-    VPSDE_TRY(check_target(&there, folder->target));
-    const bool made = mkdir(folder->path, 0777) == 0;
-    if (!made && errno != EEXIST) {
-        return vpsde_fail(VPSDE_EIO, "%s: cannot be made: %s", folder->path, strerror(errno));
-    }
     VPSDE_TRY(open_folder(folder));
     VPSDE_TRY(take_lock(folder));
     const bool unfinished = has_manifest(folder);
@@ -238,7 +218,23 @@ static vpsde_status make(vpsde_run_folder *folder, bool force)
         return vpsde_fail(VPSDE_EEXIST, "%s: exists; use --force to overwrite it", folder->target);
     }
     if (!made) empty(folder);
-    return sync_folder_of(folder->path);
+    return vpsde_sync_folder_of(folder->path);
+}
+
+static vpsde_status make(vpsde_run_folder *folder, bool force)
+{
+    bool there;
+    VPSDE_TRY(check_target(&there, folder->target));
+    const bool made = mkdir(folder->path, 0777) == 0;
+    if (!made && errno != EEXIST) {
+        return vpsde_fail(VPSDE_EIO, "%s: cannot be made: %s", folder->path, strerror(errno));
+    }
+    const vpsde_status status = occupy(folder, made, there, force);
+    if (status != VPSDE_OK && made) {
+        vpsde_run_folder_remove(folder);
+        (void)rmdir(folder->path); /* where it was not locked yet: nobody else's work goes */
+    }
+    return status;
 }
 
 static vpsde_status name_folder(vpsde_run_folder **out, const char *path)

@@ -33,6 +33,9 @@ const char *vpsde_run_folder_path(const vpsde_run_folder *folder);
 vpsde_status vpsde_run_folder_put(vpsde_run_folder *folder, const char *name, const void *data,
                                   size_t bytes);
 
+/* Lets NAME.damaged stand for what NAME is now, where the file system has hard links. */
+void vpsde_run_folder_keep(const vpsde_run_folder *folder, const char *name);
+
 /* Opens a file of the folder for reading; close() it. EIO. */
 vpsde_status vpsde_run_folder_open(int *fd, const vpsde_run_folder *folder, const char *name);
 

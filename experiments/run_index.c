@@ -52,15 +52,37 @@ static vpsde_status add_table(scan *s, const vpsde_record *record, const void *p
     return VPSDE_OK;
 }
 
+/* Rows of the table, with the bytes that they take. */
+static bool rows_fit(const vpsde_record *record, const vpsde_table *table)
+{
+    size_t row = 0, bytes;
+    for (size_t c = 0; c < table->n_columns; c++) {
+        const vpsde_column *column = &table->columns[c];
+        if (__builtin_add_overflow(row, column->width * vpsde_dtype_size(column->type), &row)) {
+            return false;
+        }
+    }
+    return record->first >= table->first && record->first - table->first < table->count &&
+           record->n <= table->count - (record->first - table->first) &&
+           !__builtin_mul_overflow(record->n, row, &bytes) && bytes == record->bytes;
+}
+
 static vpsde_status add_record(void *context, const vpsde_record *record, const void *payload,
                                vpsde_place place)
 {
     scan *s = context;
     vpsde_run_index *index = s->index;
+    if (record->kind < VPSDE_RECORD_TABLE || record->kind > VPSDE_RECORD_FACTS) {
+        return vpsde_fail(VPSDE_EIO, "the parts hold a record of an unknown kind");
+    }
     if (record->kind != VPSDE_RECORD_ROWS) return add_table(s, record, payload);
     size_t number;
-    if (!vpsde_run_index_table(index, record->table, &number)) {
-        return vpsde_fail(VPSDE_EIO, "the parts hold rows of a table they do not announce");
+    const vpsde_stored *stored = vpsde_run_index_table(index, record->table, &number);
+    if (!stored)
+        return VPSDE_OK; /* announced in a part that was damaged: they are computed again */
+    if (!rows_fit(record, &stored->table)) {
+        return vpsde_fail(VPSDE_EIO, "the parts hold rows that table %s does not have",
+                          stored->table.path);
     }
     VPSDE_TRY(grow(&index->rows, index->n_rows, &s->rows_room, sizeof(*index->rows)));
     index->rows[index->n_rows++] =
@@ -105,8 +127,10 @@ void vpsde_run_index_destroy(vpsde_run_index *index)
 
 const vpsde_rows *vpsde_run_index_rows(const vpsde_run_index *index, size_t table, size_t *n)
 {
-    const vpsde_rows *rows = index->rows, *end = index->rows + index->n_rows;
+    static const vpsde_rows none;
     *n = 0;
+    if (index->n_rows == 0) return &none;
+    const vpsde_rows *rows = index->rows, *end = index->rows + index->n_rows;
     while (rows < end && rows->table < table) rows++;
     while (rows + *n < end && rows[*n].table == table) (*n)++;
     return rows;

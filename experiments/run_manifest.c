@@ -67,7 +67,7 @@ static vpsde_status changed(const char *path, const char *name)
 {
     return vpsde_fail(VPSDE_EDATA,
                       "%s: the %s file has changed since this run began (its SHA-256 differs); "
-                      "restore it, or start again with --force",
+                      "restore it, or start a new run",
                       path, name);
 }
 
@@ -105,7 +105,8 @@ vpsde_status vpsde_manifest_check_inputs(const vpsde_manifest *m)
         const vpsde_status status = vpsde_is_folder(file) ? vpsde_diffusers_sha256(hex, file)
                                                           : vpsde_sha256_file(hex, file);
         free(file);
-        if (status != VPSDE_OK) return vpsde_fail(VPSDE_EDATA, "%s", vpsde_last_error());
+        if (status == VPSDE_EIO) return vpsde_fail(VPSDE_EDATA, "%s", vpsde_last_error());
+        VPSDE_TRY(status);
         if (strcmp(hex, input->sha256) != 0) return changed(input->path, input->name);
     }
     return VPSDE_OK;

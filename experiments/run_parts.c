@@ -13,7 +13,7 @@
 #include "core/sha256.h"
 #include "experiments/run_folder.h"
 
-enum { SEAL_BYTES = 16 << 20, SEAL_S = 1, OPEN_PARTS = 32, NAME_SIZE = 48 };
+enum { SEAL_BYTES = 16 << 20, SEAL_S = 1, OPEN_PARTS = 32, TEXT_MAX = 16 << 20, NAME_SIZE = 48 };
 
 static const unsigned rank = 0; /* one writer a run */
 
@@ -31,6 +31,7 @@ struct vpsde_parts {
     double sealed_bytes;
     double sealed_at; /* on vpsde_clock_s */
     vpsde_status failed;
+    bool mends; /* the next scan sets damaged parts aside */
     struct {
         size_t part;
         int fd; /* 0: free */
@@ -86,9 +87,10 @@ vpsde_status vpsde_parts_text(char **text, const vpsde_parts *parts, const char 
     size_t size;
     *text = NULL;
     VPSDE_TRY(vpsde_format(&path, "%s/%s", vpsde_run_folder_path(parts->folder), name));
-    vpsde_status status = vpsde_file_load(&bytes, &size, path);
+    vpsde_status status = vpsde_file_load_small(&bytes, &size, path, TEXT_MAX);
     free(path);
-    if (status != VPSDE_OK) return vpsde_fail(VPSDE_EIO, "%s", vpsde_last_error());
+    if (status == VPSDE_EDATA) return vpsde_fail(VPSDE_EIO, "%s", vpsde_last_error());
+    VPSDE_TRY(status);
     status = vpsde_format(text, "%.*s", (int)size, (const char *)bytes);
     free(bytes);
     return status;
@@ -123,6 +125,7 @@ vpsde_status vpsde_parts_open(vpsde_parts **out, const char *path)
         return status;
     }
     count_sealed(parts);
+    parts->mends = true;
     parts->used = sizeof(part_header);
     parts->sealed_at = vpsde_clock_s();
     *out = parts;
@@ -228,31 +231,48 @@ vpsde_status vpsde_parts_read(vpsde_parts *parts, vpsde_place place, void *out, 
 static vpsde_status damaged(const vpsde_parts *parts, size_t part)
 {
     return vpsde_fail(VPSDE_EIO,
-                      "%s/part-%06u-%06zu: is damaged (its SHA-256 or length does not fit); start "
-                      "the run again with --force",
+                      "%s/part-%06u-%06zu: is damaged (its SHA-256 or length does not fit); "
+                      "'vpsde resume' computes again what it held",
                       vpsde_run_folder_path(parts->folder), rank, part);
 }
 
-/* Loads a part into the buffer, which holds nothing unsealed, and checks its sum. */
+/* Puts an empty part in the place of a damaged one, which stays beside it until the run is complete. */
+static vpsde_status set_aside(vpsde_parts *parts, size_t part)
+{
+    char name[NAME_SIZE], hex[65];
+    part_header header = {.bytes = 0};
+    const size_t slot = part % OPEN_PARTS;
+    close(parts->open[slot].fd);
+    parts->open[slot].fd = 0;
+    memcpy(header.magic, magic, sizeof(magic));
+    vpsde_sha256(hex, "", 0);
+    memcpy(header.sha256, hex, sizeof(header.sha256));
+    part_name(name, part);
+    vpsde_run_folder_keep(parts->folder, name);
+    return vpsde_run_folder_put(parts->folder, name, &header, sizeof(header));
+}
+
+/* Loads a part into the buffer, which holds nothing unsealed, and checks its sum: *bytes is SIZE_MAX
+ * when it is damaged. */
 static vpsde_status load_part(vpsde_parts *parts, size_t part, size_t *bytes)
 {
+    *bytes = SIZE_MAX;
     part_header header;
     struct stat info;
     char hex[65];
     int fd;
     VPSDE_TRY(open_part(&fd, parts, part));
-    if (fstat(fd, &info) != 0 || info.st_size < (off_t)sizeof(header)) return damaged(parts, part);
+    if (fstat(fd, &info) != 0 || info.st_size < (off_t)sizeof(header)) return VPSDE_OK;
     VPSDE_TRY(vpsde_parts_read(parts, (vpsde_place){part, 0}, &header, sizeof(header)));
     if (memcmp(header.magic, magic, sizeof(magic)) != 0 ||
         header.bytes != (uint64_t)info.st_size - sizeof(header)) {
-        return damaged(parts, part);
+        return VPSDE_OK;
     }
     VPSDE_TRY(reserve(parts, header.bytes));
     unsigned char *records = parts->buffer + sizeof(header);
     VPSDE_TRY(vpsde_parts_read(parts, (vpsde_place){part, sizeof(header)}, records, header.bytes));
     vpsde_sha256(hex, records, header.bytes);
-    if (memcmp(hex, header.sha256, sizeof(header.sha256)) != 0) return damaged(parts, part);
-    *bytes = header.bytes;
+    if (memcmp(hex, header.sha256, sizeof(header.sha256)) == 0) *bytes = header.bytes;
     return VPSDE_OK;
 }
 
@@ -263,6 +283,11 @@ vpsde_status vpsde_parts_scan(vpsde_parts *parts, vpsde_record_fn visit, void *c
     for (size_t part = 0; part < parts->n_sealed; part++) {
         size_t bytes = 0, at = 0;
         VPSDE_TRY(load_part(parts, part, &bytes));
+        if (bytes == SIZE_MAX) {
+            if (!parts->mends) return damaged(parts, part);
+            VPSDE_TRY(set_aside(parts, part));
+            continue;
+        }
         while (at < bytes) {
             vpsde_record record;
             const unsigned char *from = parts->buffer + sizeof(part_header) + at;
@@ -275,6 +300,7 @@ vpsde_status vpsde_parts_scan(vpsde_parts *parts, vpsde_record_fn visit, void *c
             at += (record.bytes + 7) / 8 * 8;
         }
     }
+    parts->mends = false;
     return VPSDE_OK;
 }
 

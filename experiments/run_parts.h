@@ -71,7 +71,8 @@ vpsde_status vpsde_parts_append(vpsde_parts *parts, const vpsde_record *record,
 vpsde_status vpsde_parts_seal(vpsde_parts *parts);
 
 /* Calls visit for each sealed record in order, with its payload in memory for the call, after
- * checking each part's sum. EIO names a damaged part. */
+ * checking each part's sum. EIO names a damaged part; the first scan after vpsde_parts_open() keeps such
+ * a part aside and goes on without it. */
 typedef vpsde_status (*vpsde_record_fn)(void *context, const vpsde_record *record,
                                         const void *payload, vpsde_place place);
 vpsde_status vpsde_parts_scan(vpsde_parts *parts, vpsde_record_fn visit, void *context);

@@ -142,7 +142,7 @@ static vpsde_status announce(vpsde_run *run, const vpsde_table *table, const str
 {
     VPSDE_TRY(vpsde_run_expect(run, table_bytes(table)));
     const vpsde_status status = claim_names(run, table);
-    if (status != VPSDE_OK && run->before) {
+    if (status == VPSDE_EINVAL && run->before) {
         return vpsde_fail(VPSDE_EDATA,
                           "%s: table %s is not the one this run began with; it was begun by "
                           "another version of vpsde, or an input has changed",
@@ -191,8 +191,8 @@ static vpsde_status run_begin(void *self, const vpsde_table *table)
     return status;
 }
 
-/* The first span that ends after row `at`; the end of the list when there is none. */
-static const vpsde_span *span_after(const vpsde_run *run, uint64_t at)
+/* Number of the first span that ends after row `at`; n_have when there is none. */
+static size_t span_after(const vpsde_run *run, uint64_t at)
 {
     size_t low = 0, high = run->now.n_have;
     while (low < high) {
@@ -202,15 +202,15 @@ static const vpsde_span *span_after(const vpsde_run *run, uint64_t at)
         else
             low = middle + 1;
     }
-    return run->now.have + low;
+    return low;
 }
 
 static bool run_has(void *self, size_t first, size_t n)
 {
     const vpsde_run *run = self;
-    const vpsde_span *span = span_after(run, first);
-    return span < run->now.have + run->now.n_have && span->first <= first &&
-           span->end >= (uint64_t)first + n;
+    const size_t span = span_after(run, first);
+    return span < run->now.n_have && run->now.have[span].first <= first &&
+           run->now.have[span].end >= (uint64_t)first + n;
 }
 
 /* Rows first + skip .. first + skip + n - 1 of a block that starts at `first`. */
@@ -238,11 +238,13 @@ static vpsde_status run_rows(void *self, size_t first, size_t n, const void *con
                           run->now.path, first, first + n, run->now.first,
                           run->now.first + run->now.count);
     }
-    const vpsde_span *span = span_after(run, first), *spans = run->now.have + run->now.n_have;
+    size_t span = span_after(run, first);
+    const vpsde_span *have = run->now.have;
     for (uint64_t at = first, end = (uint64_t)first + n; at < end;) {
-        const uint64_t from = span < spans && span->first < end ? span->first : end;
+        const bool more = span < run->now.n_have && have[span].first < end;
+        const uint64_t from = more ? have[span].first : end;
         if (at < from) VPSDE_TRY(append_rows(run, first, at - first, from - at, data));
-        at = from < end ? span++->end : end;
+        at = more ? have[span++].end : end;
     }
     return VPSDE_OK;
 }

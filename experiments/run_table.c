@@ -152,12 +152,17 @@ struct link {
     void *data;
 };
 
+static void damaged(reader *r)
+{
+    if (r->status == VPSDE_OK) r->status = vpsde_fail(VPSDE_EIO, "a stored table is damaged");
+}
+
 static const void *take(reader *r, uint64_t n)
 {
     static const double nothing[2] = {0, 0};
     const uint64_t padded = n > UINT64_MAX - 7 ? UINT64_MAX : (n + 7) / 8 * 8;
     if (r->status != VPSDE_OK || padded > r->length - r->at) {
-        if (r->status == VPSDE_OK) r->status = vpsde_fail(VPSDE_EIO, "a stored table is damaged");
+        damaged(r);
         return n <= sizeof(nothing) ? nothing : NULL;
     }
     const void *data = r->bytes + r->at;
@@ -176,7 +181,17 @@ static const char *take_text(reader *r)
 {
     const uint64_t length = take_count(r);
     if (r->status != VPSDE_OK || length == UINT64_MAX) return NULL;
-    return take(r, length + 1);
+    const char *text = take(r, length + 1);
+    if (r->status == VPSDE_OK && strnlen(text, length + 1) != length) damaged(r);
+    return r->status == VPSDE_OK ? text : NULL;
+}
+
+/* A text that has to be there. */
+static const char *take_name(reader *r)
+{
+    const char *name = take_text(r);
+    if (!name) damaged(r);
+    return name;
 }
 
 /* n zeroed structs; n is bounded by what the remaining bytes could hold. */
@@ -185,9 +200,7 @@ static void *take_array(reader *r, size_t *n, size_t size)
     void *data = NULL;
     struct link *link = NULL;
     *n = take_count(r);
-    if (*n > (r->length - r->at) / 8 && r->status == VPSDE_OK) {
-        r->status = vpsde_fail(VPSDE_EIO, "a stored table is damaged");
-    }
+    if (*n > (r->length - r->at) / 8) damaged(r);
     if (r->status == VPSDE_OK) r->status = vpsde_alloc(&data, *n, size);
     if (r->status == VPSDE_OK) r->status = vpsde_alloc(&link, 1, sizeof(*link));
     if (r->status != VPSDE_OK) {
@@ -204,7 +217,7 @@ static const vpsde_fact *take_facts(reader *r, size_t *n)
 {
     vpsde_fact *facts = take_array(r, n, sizeof(*facts));
     for (size_t i = 0; i < *n; i++) {
-        facts[i].name = take_text(r);
+        facts[i].name = take_name(r);
         facts[i].text = take_text(r);
         memcpy(&facts[i].number, take(r, sizeof(double)), sizeof(double));
         facts[i].whole = take_count(r) != 0;
@@ -221,11 +234,13 @@ static const vpsde_axis *take_axes(reader *r, size_t *n)
         axes[a].description = take_text(r);
         struct vpsde_coordinate *c = take_array(r, &axes[a].n_coordinates, sizeof(*c));
         axes[a].coordinates = c;
+        uint64_t bytes;
+        if (__builtin_mul_overflow(axes[a].length, sizeof(double), &bytes)) damaged(r);
         for (size_t i = 0; i < axes[a].n_coordinates; i++) {
             c[i].name = take_text(r);
             c[i].units = take_text(r);
             c[i].description = take_text(r);
-            c[i].values = take(r, axes[a].length * sizeof(double));
+            c[i].values = take(r, bytes);
         }
     }
     return axes;
@@ -302,7 +317,7 @@ vpsde_status vpsde_facts_decode(vpsde_stored *out, const void *bytes, size_t len
     reader r;
     *out = (vpsde_stored){.memory = NULL};
     VPSDE_TRY(reader_open(&r, bytes, length));
-    out->table.path = take_text(&r);
+    out->table.path = take_name(&r);
     out->table.facts = take_facts(&r, &out->table.n_facts);
     return reader_close(&r, out);
 }

@@ -1,3 +1,4 @@
+#include <gnu/libc-version.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -322,6 +323,7 @@ static vpsde_status write_provenance(const output *o)
     VPSDE_TRY(vpsde_h5_text(o->file, group, "created", created));
     VPSDE_TRY(vpsde_h5_text(o->file, group, "host", host));
     VPSDE_TRY(vpsde_h5_text(o->file, group, "cpu", cpu));
+    VPSDE_TRY(vpsde_h5_text(o->file, group, "libc", gnu_get_libc_version())); /* of exp and log */
     return vpsde_h5_text(o->file, group, "hdf5", vpsde_h5_version());
 }
 

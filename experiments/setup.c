@@ -50,6 +50,11 @@ static vpsde_status read_sections(vpsde_setup *s)
     if (compares) VPSDE_TRY(vpsde_setup_read_compare(s));
     if (wanted(s, VPSDE_USES_LIKELIHOOD, "likelihood")) VPSDE_TRY(vpsde_setup_read_likelihood(s));
     if (wanted(s, VPSDE_USES_ELBO, "elbo")) VPSDE_TRY(vpsde_setup_read_elbo(s));
+    if (wanted(s, VPSDE_USES_THERMO, "thermo")) VPSDE_TRY(vpsde_setup_read_thermo(s));
+    if (wanted(s, VPSDE_USES_TRANSPORT, "transport")) VPSDE_TRY(vpsde_setup_read_transport(s));
+    if (wanted(s, VPSDE_USES_FOKKER_PLANCK, "fokker-planck")) {
+        VPSDE_TRY(vpsde_setup_read_fokker_planck(s));
+    }
     VPSDE_TRY(vpsde_setup_read_tasks(s));
     if (wanted(s, VPSDE_USES_EDIT, "edit")) VPSDE_TRY(vpsde_setup_read_edit(s));
     if (wanted(s, VPSDE_USES_INPAINT, "inpaint")) VPSDE_TRY(vpsde_setup_read_inpaint(s));
@@ -171,6 +176,9 @@ vpsde_status vpsde_setup_present(unsigned *uses, const vpsde_cli *cli)
                     {VPSDE_USES_INTERPOLATE, "interpolate"},
                     {VPSDE_USES_EDIT, "edit"},
                     {VPSDE_USES_INPAINT, "inpaint"},
+                    {VPSDE_USES_THERMO, "thermo"},
+                    {VPSDE_USES_TRANSPORT, "transport"},
+                    {VPSDE_USES_FOKKER_PLANCK, "fokker-planck"},
                     {VPSDE_USES_COMPARE, "compare"}};
     vpsde_setup s = {0};
     vpsde_status status = open_config(&s, cli);
@@ -221,6 +229,7 @@ vpsde_status vpsde_setup_build(vpsde_setup *s)
     }
     if (s->uses & VPSDE_USES_COMPARE) VPSDE_TRY(vpsde_setup_build_compare(s));
     if (s->uses & VPSDE_USES_ELBO) VPSDE_TRY(vpsde_setup_build_elbo(s));
+    if (s->uses & VPSDE_USES_TRANSPORT) VPSDE_TRY(vpsde_setup_build_transport(s));
     if (s->uses & VPSDE_USES_LATENTS) VPSDE_TRY(vpsde_setup_build_tasks(s));
     return VPSDE_OK;
 }
@@ -248,8 +257,11 @@ void vpsde_setup_close(vpsde_setup *s)
     free(s->likelihood.label);
     free(s->likelihood.covariance);
     free(s->elbo.label);
+    free(s->fokker_planck.times);
+    vpsde_setup_close_transport(&s->transport);
     vpsde_grid_destroy(s->elbo.grid);
     vpsde_setup_close_compare(&s->compare);
+    vpsde_calibrations_close(&s->calibrations);
     vpsde_data_close(s->data.data);
     free(s->data.classes);
     vpsde_model_destroy(s->model);

@@ -10,6 +10,9 @@
 #include "core/config.h"
 #include "core/data.h"
 #include "experiments/cli.h"
+#include "solvers/calibrate.h"
+#include "solvers/flow_jacobian.h"
+#include "solvers/fokker_planck.h"
 
 typedef struct vpsde_sampler_entry {
     char *label;
@@ -70,6 +73,12 @@ typedef struct vpsde_elbo_setup {
     vpsde_grid *grid; /* built */
 } vpsde_elbo_setup;
 
+typedef struct vpsde_fokker_planck_setup {
+    unsigned directions;     /* bit i: vpsde_fp_direction i */
+    vpsde_fokker_planck run; /* but for what the command line says */
+    double *times;           /* owned storage of run.times */
+} vpsde_fokker_planck_setup;
+
 /* Of the three below: `safety` is the share of rtol and atol that integrators run at, which control
  * the error of a step. */
 typedef struct vpsde_encode_setup {
@@ -96,6 +105,21 @@ typedef struct vpsde_interpolate_setup {
 typedef struct vpsde_edit_setup {
     double t0;
 } vpsde_edit_setup;
+
+typedef struct vpsde_thermo_setup {
+    size_t count;   /* paths of each kind */
+    bool from_data; /* forward paths start at rows of the data, else at draws of the model */
+    size_t probes;  /* of the divergence, where it has no closed form */
+} vpsde_thermo_setup;
+
+typedef struct vpsde_transport_setup {
+    const vpsde_solver_type *integrator;
+    double param[VPSDE_PARAM_MAX];
+    double rtol, atol;
+    size_t count;       /* exact draws of the model; 0: the rows of the data */
+    size_t times;       /* stored ones */
+    double *t, *weight; /* (times) built: where, and of an integral over b */
+} vpsde_transport_setup;
 
 typedef struct vpsde_inpaint_setup {
     uint8_t *known;   /* (d) built */
@@ -127,6 +151,12 @@ typedef struct vpsde_train_setup {
     bool flip;
     uint64_t sample_every, samples; /* steps, 0: never; images of a sheet */
 } vpsde_train_setup;
+
+/* How `vpsde thermo` measures the schedule: nodes and samples of the pilots, probes a state, and the steps
+ * of the grids that it judges. */
+typedef struct vpsde_schedule_setup {
+    size_t nodes, samples, probes, steps;
+} vpsde_schedule_setup;
 
 /* One entry of compare.solvers at one budget: a run of each seed. */
 typedef struct vpsde_compare_level {
@@ -179,6 +209,9 @@ enum {
     VPSDE_USES_LATENTS = VPSDE_USES_ENCODE | VPSDE_USES_DECODE | VPSDE_USES_INTERPOLATE,
     VPSDE_USES_EDIT = 1u << 9,
     VPSDE_USES_INPAINT = 1u << 10,
+    VPSDE_USES_FOKKER_PLANCK = 1u << 13,
+    VPSDE_USES_THERMO = 1u << 11,
+    VPSDE_USES_TRANSPORT = 1u << 12,
     /* one sample a row of the data */
     VPSDE_USES_ROWS = VPSDE_USES_EDIT | VPSDE_USES_INPAINT
 };
@@ -199,13 +232,18 @@ typedef struct vpsde_setup {
     vpsde_sampler_setup sampler;
     vpsde_likelihood_setup likelihood;
     vpsde_elbo_setup elbo;
+    vpsde_fokker_planck_setup fokker_planck;
     vpsde_encode_setup encode;
     vpsde_decode_setup decode;
     vpsde_interpolate_setup interpolate;
     vpsde_edit_setup edit;
     vpsde_inpaint_setup inpaint;
+    vpsde_thermo_setup thermo;
+    vpsde_transport_setup transport;
     vpsde_compare_setup compare;
     vpsde_train_setup train;
+    vpsde_schedule_setup schedule;
+    vpsde_calibrations calibrations; /* of its grids */
 } vpsde_setup;
 
 /* Reads the configuration (a YAML file, or the one inside a run file) and builds what `uses` names:
@@ -251,6 +289,11 @@ vpsde_sampling vpsde_setup_reference(const vpsde_setup *s, size_t seed, const vp
 vpsde_likelihood vpsde_setup_likelihood(const vpsde_setup *s, const vpsde_cli *cli);
 /* The section `elbo` as such a run over rows without dequantisation. */
 vpsde_elbo vpsde_setup_elbo(const vpsde_setup *s, const vpsde_cli *cli);
+/* The section `transport`: over its draws or the rows of the data. */
+vpsde_transport vpsde_setup_transport(const vpsde_setup *s, const vpsde_cli *cli);
+/* The section `fokker-planck`, in one of its directions. */
+vpsde_fokker_planck vpsde_setup_fokker_planck(const vpsde_setup *s, vpsde_fp_direction direction,
+                                              const vpsde_cli *cli);
 
 /* setup_process.c, setup_data.c, setup_sampler.c, setup_likelihood.c, setup_compare.c,
  * compare_levels.c: one section each */
@@ -270,6 +313,11 @@ vpsde_status vpsde_setup_read_dequantization(vpsde_setup *s, vpsde_config *likel
 vpsde_status vpsde_setup_build_control(vpsde_setup *s);
 vpsde_status vpsde_setup_read_elbo(vpsde_setup *s);
 vpsde_status vpsde_setup_build_elbo(vpsde_setup *s);
+vpsde_status vpsde_setup_read_fokker_planck(vpsde_setup *s);
+vpsde_status vpsde_setup_read_thermo(vpsde_setup *s);
+vpsde_status vpsde_setup_read_transport(vpsde_setup *s);
+vpsde_status vpsde_setup_build_transport(vpsde_setup *s);
+void vpsde_setup_close_transport(vpsde_transport_setup *t);
 vpsde_status vpsde_setup_read_tasks(vpsde_setup *s);
 vpsde_status vpsde_setup_build_tasks(vpsde_setup *s);
 void vpsde_setup_close_tasks(vpsde_setup *s);
@@ -279,6 +327,8 @@ vpsde_status vpsde_setup_build_edit(vpsde_setup *s);
 vpsde_status vpsde_setup_read_inpaint(vpsde_setup *s);
 vpsde_status vpsde_setup_build_inpaint(vpsde_setup *s);
 vpsde_status vpsde_setup_read_train(vpsde_setup *s);
+/* The key `schedule` of the section `thermo`. */
+vpsde_status vpsde_setup_read_schedule(vpsde_setup *s);
 vpsde_status vpsde_setup_read_compare(vpsde_setup *s);
 vpsde_status vpsde_setup_build_compare(vpsde_setup *s);
 void vpsde_setup_close_compare(vpsde_compare_setup *c);
@@ -308,7 +358,7 @@ vpsde_status vpsde_setup_read_classes(vpsde_setup *s, vpsde_config *c);
 vpsde_status vpsde_setup_build_classes(vpsde_setup *s);
 void vpsde_setup_close_classes(vpsde_setup *s);
 /* The entry's grid with this many steps; one that goes by rates of the model calibrates itself. */
-vpsde_status vpsde_setup_grid(vpsde_grid **grid, const vpsde_setup *s, const vpsde_sampler_entry *e,
+vpsde_status vpsde_setup_grid(vpsde_grid **grid, vpsde_setup *s, const vpsde_sampler_entry *e,
                               size_t n_steps);
 /* Start states of sampler.init, if it is given. */
 vpsde_status vpsde_setup_build_init(vpsde_setup *s);

@@ -134,8 +134,8 @@ static vpsde_status read_t_min(double *t_min, const vpsde_setup *s, const readin
 {
     double trained = 0;
     if (r->trained && !r->override) VPSDE_TRY(vpsde_model_t_min(&trained, s->model));
-    const double usual = s->uses & (VPSDE_USES_SAMPLER | VPSDE_USES_COMPARE) ? 1e-3 : 1e-5,
-                 not_given = -1;
+    const unsigned samplers = VPSDE_USES_SAMPLER | VPSDE_USES_COMPARE | VPSDE_USES_FOKKER_PLANCK;
+    const double usual = s->uses & samplers ? 1e-3 : 1e-5, not_given = -1;
     VPSDE_TRY(vpsde_config_real(t_min, r->section, "t_min", not_given, 0, 1));
     if (*t_min == not_given) *t_min = fmax(usual, trained);
     if (!r->trained || r->override) return VPSDE_OK;

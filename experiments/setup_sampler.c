@@ -264,7 +264,7 @@ static vpsde_status build_stored_grid(const vpsde_setup *s, vpsde_sampler_entry 
     return status;
 }
 
-vpsde_status vpsde_setup_grid(vpsde_grid **grid, const vpsde_setup *s, const vpsde_sampler_entry *e,
+vpsde_status vpsde_setup_grid(vpsde_grid **grid, vpsde_setup *s, const vpsde_sampler_entry *e,
                               size_t n_steps)
 {
     const vpsde_sampling pilots = {.process = s->process,
@@ -276,11 +276,11 @@ vpsde_status vpsde_setup_grid(vpsde_grid **grid, const vpsde_setup *s, const vps
                                    .guidance = s->sampler.classes.guidance,
                                    .n_threads = s->threads,
                                    .control = {.stop = s->stop}};
-    return vpsde_grid_calibrate(grid, e->grid_type, &pilots, n_steps, e->grid_param, e->times,
-                                e->last_step);
+    return vpsde_grid_calibrate_with(&s->calibrations, grid, e->grid_type, &pilots, n_steps,
+                                     e->grid_param, e->times, e->last_step);
 }
 
-static vpsde_status build_grid(const vpsde_setup *s, vpsde_sampler_entry *e)
+static vpsde_status build_grid(vpsde_setup *s, vpsde_sampler_entry *e)
 {
     if (vpsde_solver_is_adaptive(e->solver)) return build_stored_grid(s, e);
     return vpsde_setup_grid(&e->grid, s, e, e->steps);

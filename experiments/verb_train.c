@@ -4,8 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/config_diff.h"
+#include "core/file.h"
 #include "core/mem.h"
 #include "experiments/loss_curve.h"
 #include "experiments/setup.h"
@@ -50,15 +53,33 @@ static vpsde_status name_files(files *f, const char *output)
  * any work. */
 static vpsde_status take_lock(files *f)
 {
-    const int fd = open(f->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    const int fd = vpsde_fd_open(AT_FDCWD, f->lock, O_RDWR | O_CREAT | O_CLOEXEC);
     if (fd < 0) {
         return vpsde_fail(VPSDE_EIO, "%s: cannot be created: %s", f->lock, strerror(errno));
     }
+    char owner[32] = "";
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK) {
+            (void)vpsde_fail(VPSDE_EIO, "%s: cannot be locked: %s; use a local folder", f->lock,
+                             strerror(errno));
+            close(fd);
+            return VPSDE_EIO;
+        }
+        if (pread(fd, owner, sizeof(owner) - 1, 0) < 0) owner[0] = '\0';
         close(fd);
-        return vpsde_fail(VPSDE_EEXIST, "%s: another training writes this model", f->lock);
+        return vpsde_fail(VPSDE_EEXIST, "%s: another training writes this model: %.*s", f->lock,
+                          (int)strcspn(owner, "\n"), owner);
+    }
+    struct stat info;
+    if (fstat(fd, &info) != 0 || info.st_nlink == 0) {
+        close(fd);
+        return vpsde_fail(VPSDE_EEXIST, "%s: another training has just ended; try again", f->lock);
     }
     f->lock_fd = fd;
+    const int length = snprintf(owner, sizeof(owner), "pid %ld\n", (long)getpid());
+    if (vpsde_fd_replace(fd, owner, (size_t)length) != 0) {
+        return vpsde_fail(VPSDE_EIO, "%s: cannot be written: %s", f->lock, strerror(errno));
+    }
     return VPSDE_OK;
 }
 
@@ -122,17 +143,15 @@ static vpsde_status write_note(session *s)
 /* The bits of a resumed training are those of an uninterrupted one only with the same note. */
 static vpsde_status check_note(const session *s, const char *old, bool force)
 {
-    const char *now = s->note;
-    if (force) return VPSDE_OK;
-    if (!old) old = "";
-    while (*now && *now == *old) now++, old++;
-    if (*now == *old) return VPSDE_OK;
-    while (now > s->note && now[-1] != '\n') now--, old--;
-    return vpsde_fail(
-        VPSDE_ECONFIG,
-        "%s: was made with '%.*s', not '%.*s'; resume with the same configuration and "
-        "data, or with --force to go on all the same",
-        s->files.state, (int)strcspn(old, "\n"), old, (int)strcspn(now, "\n"), now);
+    char *keys;
+    if (force || (old && strcmp(old, s->note) == 0)) return VPSDE_OK;
+    VPSDE_TRY(vpsde_config_diff(&keys, old ? old : "", s->note));
+    (void)vpsde_fail(VPSDE_ECONFIG,
+                     "%s: was made with another configuration: %s; resume with the same one and "
+                     "the same data, or with --force to go on all the same",
+                     s->files.state, keys);
+    free(keys);
+    return VPSDE_ECONFIG;
 }
 
 static vpsde_status resume(session *s, const vpsde_cli *cli)
@@ -192,13 +211,15 @@ static vpsde_status save_curve(const session *s, bool complete)
                                   complete ? "complete" : "interrupted");
 }
 
-/* The state first: whatever fails after it, --resume goes on from here. */
+/* The curve first: --resume reads of it what its state has done, so it may be ahead and never behind. A
+ * curve that cannot be written does not cost the state. */
 static vpsde_status save(const session *s, bool complete)
 {
     const vpsde_model *model = s->setup.model;
+    const vpsde_status curve = save_curve(s, false);
     VPSDE_TRY(vpsde_train_state_save(s->state, s->files.state, s->note));
     VPSDE_TRY(model->type->trainer->save(model, s->files.model));
-    return save_curve(s, complete);
+    return curve == VPSDE_OK && complete ? save_curve(s, true) : curve;
 }
 
 /* A diverged training leaves the curve that shows it, and the last good state. */

@@ -68,6 +68,10 @@ static vpsde_status check_request(const request *r)
     if (!r->type->place_by && r->rates) {
         return vpsde_fail(VPSDE_EINVAL, "grid %s goes by no rates", r->type->name);
     }
+    if (r->type->by_metric && !r->rates->metric) {
+        return vpsde_fail(VPSDE_EINVAL, "grid %s goes by the metric, which the rates do not have",
+                          r->type->name);
+    }
     return VPSDE_OK;
 }
 

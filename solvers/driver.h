@@ -97,6 +97,9 @@ typedef struct vpsde_pilot {
 
 enum { VPSDE_PILOT_SAMPLES = 256 };
 
+/* Over how many classes the pilot chains of a run are spread; 0: they have none. */
+size_t vpsde_pilot_classes(const vpsde_sampling *run);
+
 /* score_square[k] = E|s(x, t_k)|^2, the pilot mean along `predictor` (a fixed-step solver with
  * one network call a step, at its default parameters) at every node k = 0 .. n_steps of the run's
  * grid; 0 where sigma = 0. EINVAL when the chains have no law to start from. */

@@ -111,7 +111,7 @@ static vpsde_status work(void *context, vpsde_queue *queue)
     return status;
 }
 
-static size_t classes_in(const vpsde_sampling *run)
+size_t vpsde_pilot_classes(const vpsde_sampling *run)
 {
     for (size_t i = 0; run->classes && i < run->count; i++) {
         if (run->classes[i] >= 0) return run->model->n_classes;
@@ -157,7 +157,7 @@ vpsde_status vpsde_pilot_moments(vpsde_pilot *pilot, const vpsde_solver_type *pr
     shared all = {.run = run,
                   .predictor = predictor,
                   .rows = vpsde_block_rows(run->model),
-                  .n_classes = classes_in(run)};
+                  .n_classes = vpsde_pilot_classes(run)};
     size_t cells;
     vpsde_param_defaults(all.param, predictor->params);
     VPSDE_TRY(vpsde_size_mul(&cells, VPSDE_PILOT_SAMPLES, n_nodes, "pilot table"));

@@ -222,11 +222,14 @@ static void few_steps_work_with_every_grid(void **state)
     static const size_t steps[] = {1, 2, 3, 999, 1000};
     (void)state;
     toy m;
+    vpsde_model *with_tangents;
     toy_mixture(&m, flags, 0);
+    assert_ok(vpsde_gaussian_mixture_create(&with_tangents, 1, 1, (double[]){1}, (double[]){1},
+                                            (double[]){0.25}));
     for (size_t s = 0; s < 3; s++) {
         vpsde_process *p = case_process(schedules[s], 1e-3);
         const double t_max = vpsde_process_t_max(p);
-        const vpsde_sampling run = {.process = p, .model = &m.model, .n_threads = 1};
+        vpsde_sampling run = {.process = p, .n_threads = 1};
         for (size_t i = 0; i < 5 * 4; i++) {
             const size_t n = steps[i / 4];
             const vpsde_last_step last = (vpsde_last_step)(i % 4);
@@ -237,6 +240,7 @@ static void few_steps_work_with_every_grid(void **state)
             const vpsde_grid_type *type;
             for (size_t g = 0; (type = vpsde_grid_at(g)) != NULL; g++) {
                 vpsde_grid *grid;
+                run.model = type->by_metric ? with_tangents : &m.model;
                 const vpsde_status status = vpsde_grid_calibrate(
                     &grid, type, &run, n, NULL, type->takes_times ? times : NULL, last);
                 if (n > 3 && status != VPSDE_OK) {
@@ -251,6 +255,7 @@ static void few_steps_work_with_every_grid(void **state)
         }
         vpsde_process_destroy(p);
     }
+    vpsde_model_destroy(with_tangents);
 }
 
 static void calibration_that_cannot_be(void **state)

@@ -579,6 +579,41 @@ static void damaged_part_is_found(void **state)
     vpsde_run_destroy(run, 1);
 }
 
+/* Whether the announcement was in it, or rows: they are computed again. */
+static void damaged_parts_are_computed_again(void **state)
+{
+    (void)state;
+    const char *path = at("mended.h5"), *kept = at("mended.h5.parts/part-000000-000000.damaged");
+    const vpsde_table table = table_at("/runs/a");
+    for (size_t part = 0; part < 2; part++) {
+        char name[64];
+        vpsde_run *run = start(path, 1);
+        vpsde_sink *sink = vpsde_run_sink(run);
+        assert_ok(sink->begin(sink->self, &table));
+        write_block(sink, FIRST, BLOCK);
+        vpsde_run_destroy(run, 0);
+        snprintf(name, sizeof(name), "mended.h5.parts/part-000000-00000%zu", part);
+        const int fd = open(at(name), O_WRONLY);
+        assert_true(fd >= 0);
+        assert_int_equal(pwrite(fd, "?", 1, 200), 1);
+        close(fd);
+        assert_ok(vpsde_run_reopen(&run, path));
+        assert_int_equal(exists(kept), part == 0);
+        sink = vpsde_run_sink(run);
+        assert_ok(sink->begin(sink->self, &table));
+        assert_false(sink->has(sink->self, FIRST, BLOCK));
+        for (size_t i = 0; i < COUNT; i += BLOCK) {
+            write_block(sink, FIRST + i, COUNT - i < BLOCK ? COUNT - i : BLOCK);
+        }
+        assert_ok(sink->end(sink->self, NULL, 0));
+        assert_ok(vpsde_run_finish(run, "complete"));
+        vpsde_run_destroy(run, 0);
+        for (size_t c = 0; c < N_COLUMNS; c++) check_column(path, "/runs/a", c, SIZE_MAX / 2);
+        assert_false(exists(at("mended.h5.parts")));
+    }
+    assert_int_equal(unlink(path), 0);
+}
+
 /* In a child whose files may not pass `limit` bytes: runs until storage fails and returns normally,
  * so that HDF5's exit code runs too. */
 static void fill_the_disk(rlim_t limit, bool seal_first)
@@ -705,6 +740,7 @@ int main(void)
         cmocka_unit_test(rows_may_be_times),
         cmocka_unit_test(long_configuration_fits),
         cmocka_unit_test(damaged_part_is_found),
+        cmocka_unit_test(damaged_parts_are_computed_again),
         cmocka_unit_test(full_disk_keeps_what_is_sealed),
         cmocka_unit_test(array_sink_keeps_one_column),
     };

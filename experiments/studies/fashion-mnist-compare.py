@@ -40,7 +40,7 @@ if not options.quick:
     accept("order of ddim from 20 to 50 evaluations", slope(*np.array(fixed["ddim"][-2:]).T), 0.7, 1.3)
 best = min(r[-1][1] for r in fixed.values())
 accept("best solver's error over that of ddim at the largest budget", best / fixed["ddim"][-1][1], 0, 1 / 3)
-plot("set logscale xy\nset xlabel 'evaluations a sample'\nset ylabel 'median distance to the reference'\nplot " + ", ".join(
+plot("set logscale xy\nset xrange [8:150]\nset xlabel 'evaluations a sample'\nset ylabel 'median distance to the reference'\nplot " + ", ".join(
     f"'{name}-{s}.dat' using 1:2 with linespoints dt {1 + i // 8} title '{s}'" for i, s in enumerate(median)),
     **{s: np.array(sorted(r)).T for s, r in median.items()})
 end()

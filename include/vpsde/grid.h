@@ -34,6 +34,8 @@ typedef struct vpsde_rates {
     const double *b;           /* (n) decreasing, b(t_max) to b(t_min) */
     const double *dissipation; /* (n) 1/2 E|x + s|^2 = -dF/db, F = KL(p_b || N(0, I)), nats */
     const double *entropy;     /* (n) 1/2 (d / sigma^2 - E|s|^2) = dH[x_0 | x_b]/db, nats */
+    const double *metric; /* (n) 1/2 E|I + H|_F^2, H the Hessian of log p_b; half of its sum times
+                                  db^2 is the path KL of a DDPM chain. NULL: not measured */
 } vpsde_rates;
 
 /** One registered grid. `place` writes t of n_steps + 1 nodes from process' t_max to t_min;
@@ -41,6 +43,7 @@ typedef struct vpsde_rates {
 typedef struct vpsde_grid_type {
     const char *name, *source, *doc;
     bool takes_times; /* user-given nodes */
+    bool by_metric;   /* place_by needs rates->metric */
     const vpsde_param *params;
     vpsde_status (*place)(double *t, size_t n_steps, const vpsde_process *process,
                           const double *param);

@@ -38,7 +38,8 @@ typedef enum vpsde_purpose {
     VPSDE_NOISE_LOG_PROBE,  /* Hutchinson probes of the log */
     VPSDE_NOISE_BOOTSTRAP,  /* resamples of a comparison */
     VPSDE_NOISE_EXACT,      /* exact draws that a comparison measures against */
-    VPSDE_NOISE_DIRECTION   /* directions of projections */
+    VPSDE_NOISE_DIRECTION,  /* directions of projections */
+    VPSDE_NOISE_METRIC      /* probes of the metric along pilot states */
 } vpsde_purpose;
 
 /** z[i * d + j] = standard normal of sample first + i at `node`, component j, i < n, j < d. */

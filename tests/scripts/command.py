@@ -23,7 +23,7 @@ def run(*arguments, code=0):
 
 def helps():
     verbs = [line.split()[0] for line in run("list", "verbs").stdout.splitlines()]
-    assert verbs == ["train", "sample", "likelihood", "elbo", "encode", "decode", "interpolate", "edit", "inpaint", "compare", "verify", "report", "resume", "check", "info", "list", "bench"], verbs
+    assert verbs == ["train", "sample", "likelihood", "elbo", "encode", "decode", "interpolate", "edit", "inpaint", "compare", "thermo", "transport", "fokker-planck", "verify", "report", "resume", "rerun", "check", "info", "list", "bench"], verbs
     for verb in verbs:
         text = run(verb, "--help").stdout
         assert "Usage: vpsde " + verb in text, text

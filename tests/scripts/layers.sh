@@ -26,7 +26,7 @@ only() { # header regex, files that may include it (regex)
 }
 only 'hdf5' 'core/h5[a-z_]*\.[ch]'
 only 'gsl/' 'solvers/gsl_ode\.c'
-only '(cvode|nvector|sun(matrix|linsol|nonlinsol|dials))' 'solvers/cvode_ode\.c'
+only '(cvode|nvector|sun(matrix|linsol|nonlinsol|dials))' 'solvers/cvode_(ode|linear)\.c'
 only '(dnnl|oneapi)' 'models/layers/[a-z_]*\.[ch]'
 only 'yaml\.h' 'core/config_parse\.c'
 only 'jansson' '(core/json|core/safetensors_write)\.c'

@@ -22,6 +22,10 @@ likelihood: {integrator: {solver: dopri5, rtol: 1.0e-4, atol: 1.0e-4}}
 elbo: {steps: 8, draws: 2}
 compare: {solvers: [ddim], steps: [5, 10, 20, 40], seeds: 2, reference: {solver: dopri5, rtol: 1.0e-6, atol: 1.0e-6}}
 """
+ONE = """\
+process: {schedule: vp-linear}
+model: {kind: gaussian-mixture, weights: [0.3, 0.7], means: [[-1], [1]], variances: [0.3, 0.3], classes: [0, 1]}
+"""
 NETWORK = """\
 model: {path: net.safetensors}
 data: {path: pixels.npy, count: 3}
@@ -54,7 +58,11 @@ RUNS = [  # verb, input, output, overrides
     ("interpolate", "plain.yaml", "interpolate", "interpolate.points=3"),
     ("edit", "plain.yaml", "edit", "edit.t0=0.4"),
     ("inpaint", "plain.yaml", "inpaint", "inpaint={mask: mask.npy, jump_length: 2, resamples: 2}"),
+    ("transport", "plain.yaml", "transport"),
+    ("fokker-planck", "one.yaml", "density", "fokker-planck={cells: 60, times: 2, class: 0, guidance: 1}"),
+    ("fokker-planck", "plain.yaml", "plane", "fokker-planck={direction: reverse, cells: [24, 20], times: 2, tolerance: 1e-4}"),
     ("compare", "plain.yaml", "compare", "sampler.count=32", "compare.solvers=[ddim, heun, {solver: dopri5, rtol: [1e-2]}]"),
+    ("thermo", "plain.yaml", "thermo", "sampler.count=70", "thermo.schedule={nodes: 8, samples: 8, steps: 10}"),
     ("verify", "ddim", "verify"),
     ("train", "train.yaml", "net"),
     ("sample", "net.yaml", "images"),
@@ -62,6 +70,7 @@ RUNS = [  # verb, input, output, overrides
     ("inpaint", "net.yaml", "image-inpaint", "inpaint.mask={rows: [0, 2]}", "inpaint.jump_length=2"),
     ("likelihood", "net.yaml", "levels"),
     ("elbo", "net.yaml", "image-elbo"),
+    ("thermo", "net.yaml", "image-thermo", "thermo.count=9", "thermo.schedule={nodes: 8, samples: 8, steps: 10}"),
     ("compare", "net.yaml", "image-compare", "sampler.count=8", "compare={solvers: [ddim, heun], steps: [4, 8], reference: {solver: heun, steps: 20}}"),
 ]
 IGNORED = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"}  # HDF5's own, of dimension scales
@@ -224,7 +233,7 @@ def make_files():
     np.save("labels.npy", np.arange(40) % 3 - 1)
     np.save("mask.npy", np.array([1, 0]))
     np.save("betas.npy", np.linspace(1e-3, 0.2, 50))
-    for name, content in (("plain", MIXTURE % ""), ("classes", MIXTURE % ", classes: [0, 1]"), ("net", NETWORK), ("train", TRAIN)):
+    for name, content in (("plain", MIXTURE % ""), ("classes", MIXTURE % ", classes: [0, 1]"), ("one", ONE), ("net", NETWORK), ("train", TRAIN)):
         with open(name + ".yaml", "w") as file:
             file.write(content)
     for verb, what, output, *overrides in RUNS:
