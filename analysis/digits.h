@@ -16,6 +16,8 @@
 #define VPSDE_DIGITS_DECLARED  "g"   /* declared and claimed orders */
 #define VPSDE_DIGITS_SECONDS   ".2f" /* wall time */
 #define VPSDE_DIGITS_RATE      ".4g" /* per second */
+#define VPSDE_DIGITS_SHARE     ".3f" /* efficiencies */
+#define VPSDE_DIGITS_ROUGH     ".2e" /* how far a Jacobian is from symmetric */
 #define VPSDE_DIGITS_DISTANCE  ".3g" /* from a row of the data, of a round trip */
 
 #endif

@@ -87,6 +87,10 @@ vpsde_status vpsde_page_mean_row(double **mean, size_t *n, const vpsde_page *r, 
 void vpsde_page_means(vpsde_json *j, const char *key, const double *values, size_t n,
                       size_t stride);
 
+/* Every stride-th value, and the last. */
+void vpsde_page_picks(vpsde_json *j, const char *key, const double *values, size_t n,
+                      size_t stride);
+
 /* Mean and standard error over the finite values; n of them. */
 typedef struct vpsde_page_mean {
     double mean, stderror, low, high;

@@ -178,6 +178,14 @@ void vpsde_page_means(vpsde_json *j, const char *key, const double *values, size
     vpsde_json_end_list(j);
 }
 
+void vpsde_page_picks(vpsde_json *j, const char *key, const double *values, size_t n, size_t stride)
+{
+    vpsde_json_list(j, key);
+    for (size_t k = 0; k < n; k += stride) vpsde_json_number(j, NULL, values[k]);
+    if (n > 0 && (n - 1) % stride != 0) vpsde_json_number(j, NULL, values[n - 1]);
+    vpsde_json_end_list(j);
+}
+
 double vpsde_page_nonzero(const double *values, size_t n)
 {
     double count = 0;

@@ -40,7 +40,8 @@ void vpsde_node_sums_merge(vpsde_node_sums *into, const vpsde_node_sums *from)
 /* Standard error of a mean of n values from the mean of their squares. */
 static double error_of(double mean, double mean_square, double n)
 {
-    return n > 1 ? sqrt(fmax(0, mean_square - mean * mean) / (n - 1)) : (double)NAN;
+    const double variance = mean_square - mean * mean;
+    return n > 1 ? sqrt((variance < 0 ? 0 : variance) / (n - 1)) : (double)NAN;
 }
 
 vpsde_estimate vpsde_node_mean(const vpsde_node_sums *sums, size_t k, vpsde_observable q)
@@ -110,23 +111,25 @@ vpsde_status vpsde_exponential_mean_of(vpsde_exponential_mean *out, const double
 
 /* ---- Crooks ---------------------------------------------------------------------------------- */
 
-enum { NEWTON_MAX = 100 };
+enum { NEWTON_MAX = 200 };
+static const double settled = 1e-12;
 
-/* Log-odds a + c R that a path is from P, and the information on (a, c). */
+/* Log-odds a + c (R - origin) that a path is from P, and the information on (a, c). */
 typedef struct fit {
-    double a, c;
+    double origin, a, c;
     double gradient[2], information[3]; /* aa, ac, cc */
 } fit;
 
 static void collect(fit *f, const double *r, size_t n, double is_p)
 {
     for (size_t i = 0; i < n; i++) {
-        const double g = 1 / (1 + exp(-(f->a + f->c * r[i]))), v = g * (1 - g);
+        const double off = r[i] - f->origin;
+        const double g = 1 / (1 + exp(-(f->a + f->c * off))), v = g * (1 - g);
         f->gradient[0] += is_p - g;
-        f->gradient[1] += (is_p - g) * r[i];
+        f->gradient[1] += (is_p - g) * off;
         f->information[0] += v;
-        f->information[1] += v * r[i];
-        f->information[2] += v * r[i] * r[i];
+        f->information[1] += v * off;
+        f->information[2] += v * off * off;
     }
 }
 
@@ -139,16 +142,33 @@ static double look(fit *f, const double *p, size_t n_p, const double *q, size_t 
     return f->information[0] * f->information[2] - f->information[1] * f->information[1];
 }
 
-/* The offset at slope 1. */
+static void widen(double *least, double *most, const double *r, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        *least = fmin(*least, r[i]);
+        *most = fmax(*most, r[i]);
+    }
+}
+
+/* The offset at slope 1, which lies where the log-odds of some R are those of the numbers of paths: by
+ * Newton's steps between bounds, for far from the answer there is next to no information. */
 static fit bennett(const double *p, size_t n_p, const double *q, size_t n_q)
 {
-    fit f = {.a = log((double)n_p / (double)n_q), .c = 1};
+    const double odds = log((double)n_p / (double)n_q);
+    double least = INFINITY, most = -INFINITY;
+    widen(&least, &most, p, n_p);
+    widen(&least, &most, q, n_q);
+    double low = odds - most, high = odds - least;
+    fit f = {.a = low + (high - low) / 2, .c = 1};
     for (int i = 0; i < NEWTON_MAX; i++) {
         (void)look(&f, p, n_p, q, n_q);
-        const double step = f.gradient[0] / f.information[0];
-        f.a += step;
-        if (fabs(step) < 1e-13) break;
+        if (isnan(f.gradient[0])) break;
+        *(f.gradient[0] > 0 ? &low : &high) = f.a;
+        const double newton = f.a + f.gradient[0] / f.information[0], before = f.a;
+        f.a = newton >= low && newton <= high ? newton : low + (high - low) / 2;
+        if (fabs(f.a - before) <= settled * (1 + fabs(before))) return f;
     }
+    f.a = (double)NAN;
     return f;
 }
 
@@ -157,18 +177,19 @@ vpsde_crooks vpsde_crooks_fit(const double *p, size_t n_p, const double *q, size
     const double odds = log((double)n_p / (double)n_q);
     const double shares = 1 / (double)n_p + 1 / (double)n_q; /* known, not estimated */
     const fit bar = bennett(p, n_p, q, n_q);
-    fit f = bar;
+    fit f = {.origin = odds - bar.a, .a = odds, .c = 1};
     double det = 0;
-    for (int i = 0; i < NEWTON_MAX; i++) {
+    bool found = false;
+    for (int i = 0; i < NEWTON_MAX && !found; i++) {
         det = look(&f, p, n_p, q, n_q);
         const double *g = f.gradient, *m = f.information;
         const double a = (m[2] * g[0] - m[1] * g[1]) / det, c = (m[0] * g[1] - m[1] * g[0]) / det;
         f.a += a;
         f.c += c;
-        if (fabs(a) + fabs(c) < 1e-12) break;
+        found = fabs(a) + fabs(c) <= settled * (1 + fabs(f.a) + fabs(f.c));
     }
     return (vpsde_crooks){
         .bar = {odds - bar.a, sqrt(fmax(0, 1 / bar.information[0] - shares))},
-        .slope = {f.c, sqrt(f.information[0] / det)},
+        .slope = {found ? f.c : (double)NAN, sqrt(f.information[0] / det)},
     };
 }

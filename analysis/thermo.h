@@ -68,7 +68,8 @@ vpsde_status vpsde_exponential_mean_of(vpsde_exponential_mean *out, const double
 /* Crooks' theorem for the log-ratio R = log P/Q of paths drawn from P (n_p) and from Q (n_q): their
  * densities obey log P(R)/Q(R) = slope R + offset with slope 1, offset 0. Both by maximum likelihood, that
  * is logistic regression of where a path is from, without bins; `bar` is minus the offset at slope 1,
- * Bennett's acceptance ratio (Bennett 1976; Shirts et al. 2003, PRL 91:140601). */
+ * Bennett's acceptance ratio (Bennett 1976; Shirts et al. 2003, PRL 91:140601). NaN: where the two
+ * kinds of paths do not overlap there is no such fit. */
 typedef struct vpsde_crooks {
     vpsde_estimate bar, slope;
 } vpsde_crooks;

@@ -149,7 +149,7 @@ vpsde_status vpsde_ceiling_memory(double *bytes, size_t n_threads)
     *bytes = 0;
     VPSDE_TRY(vpsde_threads(&n_threads, n_threads));
     load l = {.work = triad_work, .n_blocks = n_threads, .floats = triad_floats};
-    l.amount = 3.0 * sizeof(float) * (double)(triad_floats / n_threads * n_threads);
+    l.amount = 3.0 * sizeof(float) * (double)(triad_floats - triad_floats % n_threads);
     vpsde_status status = vpsde_alloc(&l.a, triad_floats, sizeof(float));
     if (status == VPSDE_OK) status = vpsde_alloc(&l.b, triad_floats, sizeof(float));
     if (status == VPSDE_OK) status = vpsde_alloc(&l.c, triad_floats, sizeof(float));

@@ -182,7 +182,7 @@ static void place(char out[PLACE_SIZE], const vpsde_config *c, const char *key, 
 {
     char buffer[PATH_SIZE];
     const char *path = key_path(buffer, c, key);
-    const vpsde_config *node = key ? vpsde_config_find(c, key) : c;
+    const vpsde_config *node = key ? vpsde_config_find(c, key) : NULL;
     if (!node) node = c;
     while (!node->written) node = node->parent;
     if (node->set) {

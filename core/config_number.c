@@ -150,7 +150,8 @@ static void add_point(char out[VPSDE_CONFIG_NUMBER_SIZE])
         snprintf(exponent, sizeof(exponent), "%s", e);
         *e = '\0';
     }
-    strcat(strcat(out, ".0"), exponent);
+    const size_t length = strlen(out);
+    snprintf(out + length, VPSDE_CONFIG_NUMBER_SIZE - length, ".0%s", exponent);
 }
 
 void vpsde_config_print_real(char out[VPSDE_CONFIG_NUMBER_SIZE], double value, bool as_float)

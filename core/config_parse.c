@@ -202,6 +202,7 @@ static vpsde_status read_mapping(reader *r, vpsde_config *node, size_t depth)
 
 static vpsde_status read_node(reader *r, vpsde_config *node, size_t depth)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): read_key fails or makes the node */
     node->written = true;
     node->set = r->top->set;
     node->line = r->event.start_mark.line + 1;

@@ -29,13 +29,13 @@ static void chunk_shape(hsize_t chunk[VPSDE_H5_RANK], const vpsde_h5_dataset *sp
         const size_t length = spec->dims[axis] < room ? spec->dims[axis] : room;
         chunk[axis] = length;
         bytes *= length;
-        if (length < spec->dims[axis]) bytes = CHUNK_BYTES;
+        if (length < spec->dims[axis] || length == 0) bytes = CHUNK_BYTES;
     }
 }
 
 size_t vpsde_h5_chunk_rows(const vpsde_h5_dataset *spec)
 {
-    hsize_t chunk[VPSDE_H5_RANK];
+    hsize_t chunk[VPSDE_H5_RANK] = {1};
     chunk_shape(chunk, spec);
     return (size_t)chunk[0];
 }

@@ -9,7 +9,7 @@
 #include "core/file.h"
 #include "core/mem.h"
 
-static const size_t file_max = 16 * 1000 * 1000;
+static const size_t file_max = (size_t)16 * 1000 * 1000;
 static const vpsde_json_in_limits file_limits = {.depth = 16, .commas = 131072};
 
 /* One pass over the text bounds what the parser can be made to do. */

@@ -30,6 +30,7 @@ typedef struct tile {
 static void words_plain(tile *t, size_t count, uint32_t node, uint32_t k0, uint32_t k1)
 {
     for (size_t e = 0; e < count; e++) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): tiles are filled up to whole vectors */
         const noise_block block = noise_philox(t->c0[e], t->c1[e], node, t->c3[e], k0, k1);
         t->x[e] = (uint64_t)block.w[0] << 32 | block.w[1];
         t->y[e] = (uint64_t)block.w[2] << 32 | block.w[3];

@@ -21,7 +21,7 @@ enum {
 };
 
 /* Header, tensor, its shape; 65,536 tensors need 16 commas each at most. */
-static const vpsde_json_in_limits limits = {.depth = 3, .commas = 1024 * 1024};
+static const vpsde_json_in_limits limits = {.depth = 3, .commas = 1 << 20};
 
 struct vpsde_safetensors {
     char *path;

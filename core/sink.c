@@ -32,7 +32,8 @@ vpsde_status vpsde_column_axes(const vpsde_table *table, const vpsde_column *col
     while (*word) {
         const size_t length = strcspn(word, " ");
         const vpsde_axis *axis = table->axes, *end = table->axes + table->n_axes;
-        while (axis < end && (strlen(axis->name) != length || memcmp(axis->name, word, length))) {
+        while (axis < end &&
+               (strlen(axis->name) != length || memcmp(axis->name, word, length) != 0)) {
             axis++;
         }
         if (axis == end || *n == max) {
@@ -170,7 +171,8 @@ static vpsde_status array_begin(void *self, const vpsde_table *table)
     vpsde_array_sink *array = self;
     VPSDE_TRY(vpsde_table_check(table));
     size_t index = 0;
-    while (index < table->n_columns && strcmp(table->columns[index].name, array->column)) index++;
+    while (index < table->n_columns && strcmp(table->columns[index].name, array->column) != 0)
+        index++;
     if (index == table->n_columns) {
         return vpsde_fail(VPSDE_EINVAL, "table %s has no column %s", table->path, array->column);
     }
@@ -213,4 +215,13 @@ void vpsde_array_sink_init(vpsde_array_sink *array, const char *column, void *va
         .values = values,
         .bytes = bytes,
     };
+}
+
+vpsde_status vpsde_sink_store(vpsde_sink *sink, const vpsde_table *table, const void *const *data)
+{
+    VPSDE_TRY(sink->begin(sink->self, table));
+    if (!sink->has || !sink->has(sink->self, table->first, table->count)) {
+        VPSDE_TRY(sink->write(sink->self, table->first, table->count, data));
+    }
+    return sink->end(sink->self, NULL, 0);
 }

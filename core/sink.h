@@ -19,6 +19,9 @@ bool vpsde_name_ok(const char *name);
 vpsde_status vpsde_column_axes(const vpsde_table *table, const vpsde_column *column,
                                const vpsde_axis **axes, size_t max, size_t *n);
 
+/* A whole table in one go: its rows, unless they are there from before an interruption, and its end. */
+vpsde_status vpsde_sink_store(vpsde_sink *sink, const vpsde_table *table, const void *const *data);
+
 /* Keeps one column in the caller's memory and drops the others. */
 typedef struct vpsde_array_sink {
     vpsde_sink sink; /* pass &array.sink; the struct must not move */

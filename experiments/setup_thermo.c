@@ -1,6 +1,8 @@
 /* The section `thermo`. */
 #include "experiments/setup.h"
 
+enum { PATHS_MAX = 10000000 };
+
 vpsde_status vpsde_setup_read_thermo(vpsde_setup *s)
 {
     vpsde_thermo_setup *t = &s->thermo;
@@ -17,6 +19,11 @@ vpsde_status vpsde_setup_read_thermo(vpsde_setup *s)
     t->probes = probes;
     VPSDE_TRY(vpsde_setup_read_schedule(s));
     if (!(s->uses & VPSDE_USES_THERMO)) return VPSDE_OK;
+    if (count > PATHS_MAX) {
+        return vpsde_config_fail(
+            c, "count", "%zu paths, whose values are all kept in memory; expected at most %d",
+            t->count, PATHS_MAX);
+    }
     if (!t->from_data && !draws) {
         return vpsde_config_fail(c, "from", "%s draws no samples; expected data",
                                  s->model->type->name);

@@ -65,11 +65,12 @@ vpsde_status vpsde_setup_build_transport(vpsde_setup *s)
         vpsde_process_at(s->process, vpsde_process_get_spec(s->process)->t_min);
     const vpsde_coef last = vpsde_process_at(s->process, vpsde_process_t_max(s->process));
     const double span = last.phi - first.phi, step = M_PI / (double)n;
-    if (s->uses & VPSDE_USES_DATA && s->data.count > ROWS_MAX) {
+    const size_t rows = t->count > 0 ? t->count : s->data.count;
+    if (s->uses & VPSDE_USES_TRANSPORT && (rows < 2 || rows > ROWS_MAX)) {
         return vpsde_fail(VPSDE_ECONFIG,
-                          "data.count: %zu rows; their assignment takes the square of that, "
-                          "expected at most %d",
-                          s->data.count, ROWS_MAX);
+                          "%s.count: %zu rows; the best assignment is of 2 rows or more and takes "
+                          "the square of their number, expected at most %d",
+                          t->count > 0 ? "transport" : "data", rows, ROWS_MAX);
     }
     VPSDE_TRY(vpsde_alloc(&t->t, t->times, sizeof(double)));
     VPSDE_TRY(vpsde_alloc(&t->weight, t->times, sizeof(double)));

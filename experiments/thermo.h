@@ -7,7 +7,7 @@
 /* Heat, work, entropy and efficiencies along paths. */
 vpsde_status vpsde_thermo_paths(const vpsde_setup *s, const vpsde_cli *cli, vpsde_run *run);
 
-/* The metric along the schedule, its length, and what the grid at hand wastes. */
+/* The metric along the schedule, its length, and what each grid of so many steps wastes. */
 vpsde_status vpsde_thermo_schedule(const vpsde_setup *s, const vpsde_cli *cli, vpsde_run *run);
 
 #endif

@@ -1,7 +1,8 @@
 /* The metric along the schedule, its length, and what each grid of so many steps makes of it.
  *
- * Of the pilot samples the even ones place the grids that go by rates, the odd ones measure them all:
- * a grid is not judged by the noise it follows. Intervals resample the odd ones whole. */
+ * Half of the pilot samples place the grids that go by rates, the other half, the judges, measure all
+ * grids: none is judged by the noise it follows. Classes come in turn, and so do halves, a turn each, for
+ * both to have the same classes. Intervals resample the judges whole. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +10,10 @@
 
 #include "analysis/bootstrap.h"
 #include "core/mem.h"
+#include "core/sink.h"
 #include "experiments/thermo.h"
 #include "sde/length.h"
+#include "solvers/driver.h"
 #include "solvers/geometry.h"
 
 enum { GRIDS_MAX = 64, NAMES_LEN = 4096 };
@@ -25,10 +28,11 @@ typedef struct judged {
 typedef struct schedule {
     const vpsde_setup *s;
     vpsde_geometry *geometry;
-    size_t n_nodes, n_odd;
-    double *b;      /* (n_nodes) */
-    double *even;   /* (VPSDE_N_RATES, n_nodes) means of the even samples */
-    uint8_t *times; /* (samples) */
+    size_t n_nodes, n_judges;
+    size_t *judge;   /* (n_judges) numbers of samples */
+    double *b;       /* (n_nodes) */
+    double *placing; /* (VPSDE_N_RATES, n_nodes) means of the samples that do not judge */
+    uint8_t *times;  /* (samples) */
     judged grid[GRIDS_MAX];
     size_t n_grids;
     /* what is measured: metric and length at the nodes, path KL and efficiency of the grids */
@@ -72,7 +76,7 @@ static vpsde_status judge_registered(schedule *t, size_t n_steps)
     return VPSDE_OK;
 }
 
-/* By rates of the even samples. */
+/* By rates of the samples that do not judge. */
 static vpsde_status judge_calibrated(schedule *t, size_t n_steps)
 {
     static const struct {
@@ -84,9 +88,9 @@ static vpsde_status judge_calibrated(schedule *t, size_t n_steps)
     const size_t n = t->n_nodes;
     const vpsde_rates rates = {.n = n,
                                .b = t->b,
-                               .dissipation = t->even + VPSDE_RATE_DISSIPATION * n,
-                               .entropy = t->even + VPSDE_RATE_ENTROPY * n,
-                               .metric = t->even + VPSDE_RATE_METRIC * n};
+                               .dissipation = t->placing + VPSDE_RATE_DISSIPATION * n,
+                               .entropy = t->placing + VPSDE_RATE_ENTROPY * n,
+                               .metric = t->placing + VPSDE_RATE_METRIC * n};
     for (size_t i = 0; i < sizeof(by_rates) / sizeof(by_rates[0]); i++) {
         const vpsde_grid_type *type = vpsde_grid_find(by_rates[i].type);
         double param[VPSDE_PARAM_MAX];
@@ -179,13 +183,15 @@ static vpsde_status resample(schedule *t)
 {
     vpsde_resampling *r = NULL;
     double *replicate = NULL, *one = NULL;
-    VPSDE_TRY(vpsde_resampling_create(&r, t->n_odd, t->s->seed));
+    VPSDE_TRY(vpsde_resampling_create(&r, t->n_judges, t->s->seed));
     vpsde_status status = vpsde_alloc(&one, t->n_values, sizeof(*one));
     if (status == VPSDE_OK) {
         status = vpsde_alloc(&replicate, t->n_values * VPSDE_RESAMPLES, sizeof(*replicate));
     }
     for (size_t q = 0; status == VPSDE_OK && q < VPSDE_RESAMPLES; q++) {
-        for (size_t i = 0; i < t->n_odd; i++) t->times[2 * i + 1] = r->count[q * r->units + i];
+        for (size_t i = 0; i < t->n_judges; i++) {
+            t->times[t->judge[i]] = r->count[q * r->units + i];
+        }
         status = evaluate(one, t, t->times);
         for (size_t i = 0; i < t->n_values; i++) replicate[i * VPSDE_RESAMPLES + q] = one[i];
     }
@@ -196,6 +202,17 @@ static vpsde_status resample(schedule *t)
     return status;
 }
 
+/* Half of the samples, in turns as long as that of the classes where two of them fit. */
+static vpsde_status choose_judges(schedule *t, size_t samples, size_t n_classes)
+{
+    const size_t longest = samples / 2, turn = n_classes < longest ? n_classes : longest;
+    VPSDE_TRY(vpsde_alloc(&t->judge, samples, sizeof(*t->judge)));
+    for (size_t i = 0; i < samples; i++) {
+        if (i / (turn > 0 ? turn : 1) % 2 == 1) t->judge[t->n_judges++] = i;
+    }
+    return VPSDE_OK;
+}
+
 static vpsde_status measure(schedule *t, const vpsde_cli *cli)
 {
     const vpsde_schedule_setup *plan = &t->s->schedule;
@@ -204,16 +221,18 @@ static vpsde_status measure(schedule *t, const vpsde_cli *cli)
     const vpsde_sampling run = pilots(t->s, cli);
     VPSDE_TRY(vpsde_geometry_measure(&t->geometry, &run, &of));
     t->n_nodes = of.nodes;
-    t->n_odd = of.samples / 2;
     VPSDE_TRY(vpsde_alloc(&t->b, t->n_nodes, sizeof(*t->b)));
-    VPSDE_TRY(vpsde_alloc(&t->even, VPSDE_N_RATES * t->n_nodes, sizeof(*t->even)));
+    VPSDE_TRY(vpsde_alloc(&t->placing, VPSDE_N_RATES * t->n_nodes, sizeof(*t->placing)));
     VPSDE_TRY(vpsde_alloc(&t->times, of.samples, 1));
     for (size_t m = 0; m < t->n_nodes; m++) t->b[m] = t->geometry->node[m].b;
-    for (size_t i = 0; i < of.samples; i++) t->times[i] = i % 2 == 0;
+    VPSDE_TRY(choose_judges(t, of.samples, vpsde_pilot_classes(&run)));
+    memset(t->times, 1, of.samples);
+    for (size_t i = 0; i < t->n_judges; i++) t->times[t->judge[i]] = 0;
     for (size_t r = 0; r < VPSDE_N_RATES; r++) {
-        vpsde_geometry_mean(t->even + r * t->n_nodes, t->geometry, (vpsde_rate)r, t->times);
+        vpsde_geometry_mean(t->placing + r * t->n_nodes, t->geometry, (vpsde_rate)r, t->times);
     }
-    for (size_t i = 0; i < of.samples; i++) t->times[i] = i % 2;
+    memset(t->times, 0, of.samples);
+    for (size_t i = 0; i < t->n_judges; i++) t->times[t->judge[i]] = 1;
     VPSDE_TRY(judge_registered(t, plan->steps));
     VPSDE_TRY(judge_other_clocks(t, plan->steps));
     VPSDE_TRY(judge_calibrated(t, plan->steps));
@@ -240,11 +259,7 @@ static vpsde_status write(vpsde_sink *sink, vpsde_table table, const void *const
         column[c].width = 1;
     }
     table.columns = column;
-    VPSDE_TRY(sink->begin(sink->self, &table));
-    if (!sink->has(sink->self, 0, table.count)) {
-        VPSDE_TRY(sink->write(sink->self, 0, table.count, data));
-    }
-    return sink->end(sink->self, NULL, 0);
+    return vpsde_sink_store(sink, &table, data);
 }
 
 static vpsde_status write_nodes(const schedule *t, vpsde_sink *sink)
@@ -288,8 +303,8 @@ static vpsde_status write_nodes(const schedule *t, vpsde_sink *sink)
                                 t->value + n,
                                 t->low + n,
                                 t->high + n,
-                                t->even + VPSDE_RATE_DISSIPATION * n,
-                                t->even + VPSDE_RATE_ENTROPY * n};
+                                t->placing + VPSDE_RATE_DISSIPATION * n,
+                                t->placing + VPSDE_RATE_ENTROPY * n};
     const vpsde_status status = write(sink,
                                       (vpsde_table){.path = "/thermo/schedule",
                                                     .row_axis = "node",
@@ -362,8 +377,9 @@ vpsde_status vpsde_thermo_schedule(const vpsde_setup *s, const vpsde_cli *cli, v
     if (status == VPSDE_OK && has_geometry && !cli->quiet) print(&t);
     for (size_t g = 0; g < t.n_grids; g++) vpsde_grid_destroy(t.grid[g].grid);
     vpsde_geometry_destroy(t.geometry);
+    free(t.judge);
     free(t.b);
-    free(t.even);
+    free(t.placing);
     free(t.times);
     free(t.value);
     return status == VPSDE_OK ? status : vpsde_fail_in(status, "thermo.schedule");

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/mem.h"
+#include "core/sink.h"
 #include "experiments/thermo_summary.h"
 
 typedef struct ensemble {
@@ -165,11 +166,7 @@ static vpsde_status write_table(vpsde_sink *sink, layout *l, const char *path, c
     const void *data[2 * N_SERIES];
     fill(l, e);
     for (size_t c = 0; c < 2 * N_SERIES; c++) data[c] = l->values + c * n;
-    VPSDE_TRY(sink->begin(sink->self, &table));
-    if (!sink->has || !sink->has(sink->self, 0, n)) {
-        VPSDE_TRY(sink->write(sink->self, 0, n, data));
-    }
-    return sink->end(sink->self, NULL, 0);
+    return vpsde_sink_store(sink, &table, data);
 }
 
 /* NAME and NAME_stderr, where that means something. */

@@ -18,7 +18,7 @@ typedef struct vpsde_thermo_summary {
     bool exact_delta_f;
 } vpsde_thermo_summary;
 
-/* EDATA when no path came to its end. */
+/* ENUMERIC when no path of a kind came to its end. */
 vpsde_status vpsde_thermo_summarise(vpsde_thermo_summary *out, const vpsde_paths *forward,
                                     const vpsde_paths *reverse, size_t count);
 

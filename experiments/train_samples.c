@@ -61,7 +61,7 @@ static vpsde_status write_file(const char *path, const sheet *p, const unsigned 
     done = file && fclose(file) == 0 && done;
     done = done && rename(fresh, path) == 0;
     const int reason = errno;
-    if (!done && file) remove(fresh);
+    if (!done && file) (void)remove(fresh);
     free(fresh);
     if (done) return VPSDE_OK;
     return vpsde_fail(VPSDE_EIO, "%s: cannot be written: %s", path, strerror(reason));

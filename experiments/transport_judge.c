@@ -8,6 +8,7 @@
 
 #include "analysis/assignment.h"
 #include "core/mem.h"
+#include "core/sink.h"
 #include "experiments/transport.h"
 #include "solvers/delivery.h"
 
@@ -82,7 +83,7 @@ static void compare(pairs *p, vpsde_transport_facts *f, const vpsde_transport_ro
         p->best_cost[p->row[i]] = p->cost[i * n + p->partner[i]];
     }
     f->identity = identity / (double)n;
-    f->gap = fmax(gain, 0) / identity;
+    f->gap = identity > 0 ? fmax(gain, 0) / identity : 0;
     f->optimal = f->identity * (1 - f->gap);
     f->reassigned = moved / (double)n;
 }
@@ -128,16 +129,6 @@ static void measure(vpsde_transport_facts *f, const vpsde_transport_rows *r, con
 
 /* ---- tables ---------------------------------------------------------------------------------- */
 
-/* Unless it is there from before an interruption. */
-static vpsde_status store(vpsde_sink *sink, const vpsde_table *table, const void *const *data)
-{
-    VPSDE_TRY(sink->begin(sink->self, table));
-    if (!sink->has || !sink->has(sink->self, table->first, table->count)) {
-        VPSDE_TRY(sink->write(sink->self, table->first, table->count, data));
-    }
-    return sink->end(sink->self, NULL, 0);
-}
-
 static vpsde_status store_pairs(const pairs *p, const vpsde_transport_facts *f,
                                 const vpsde_transport_rows *r, vpsde_sink *sink)
 {
@@ -162,7 +153,7 @@ static vpsde_status store_pairs(const pairs *p, const vpsde_transport_facts *f,
                                .facts = facts,
                                .n_facts = sizeof(facts) / sizeof(*facts)};
     const void *const data[] = {p->of_row, p->own_cost, p->best_cost};
-    return store(sink, &table, data);
+    return vpsde_sink_store(sink, &table, data);
 }
 
 static vpsde_status store_speed(const double *mean, const double *stderror,
@@ -192,7 +183,7 @@ static vpsde_status store_speed(const double *mean, const double *stderror,
                                .facts = facts,
                                .n_facts = sizeof(facts) / sizeof(*facts)};
     const void *const data[] = {r->weight, mean, stderror};
-    return store(sink, &table, data);
+    return vpsde_sink_store(sink, &table, data);
 }
 
 static vpsde_status judge(vpsde_transport_facts *f, pairs *p, const vpsde_transport_rows *r,

@@ -96,6 +96,7 @@ static vpsde_status write_page(vpsde_page *page, const vpsde_cli *cli)
     page->repeat = (const char *const *)command;
     if (status == VPSDE_OK) status = vpsde_page_write(page, cli->output, cli->force);
     if (status == VPSDE_OK && !cli->quiet) printf("%s\n", cli->output);
+    page->repeat = NULL;
     for (size_t i = 0; i < COMMANDS; i++) free(command[i]);
     return status;
 }

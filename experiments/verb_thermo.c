@@ -19,10 +19,10 @@ const vpsde_verb vpsde_verb_thermo = {
     .summary = "Measures heat, work, entropy and efficiencies along paths.",
     .doc =
         "Reads the sections process, model, sampler (count, grid, steps) and thermo, and data "
-        "where "
-        "the model draws no samples. Forward paths follow the process from data to noise, reverse "
-        "paths the reverse SDE by Euler-Maruyama on the grid of the first solver. Prints means "
-        "over the paths, their standard errors and what theory says of an exact score. CONFIG may "
+        "where the model draws no samples. Forward paths follow the process from data to noise, "
+        "reverse paths the reverse SDE by Euler-Maruyama on the grid of the first solver. Prints "
+        "means over the paths, their standard errors and what theory says of an exact score. "
+        "CONFIG may "
         "be a run file of sample: its configuration counts. Example:\n\n"
         "  vpsde thermo experiments/mixture.yaml -o thermo.h5 --set sampler.steps=200\n\n"
         "Exit code 5: finished, but some paths failed.",

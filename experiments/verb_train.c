@@ -264,7 +264,7 @@ static vpsde_status due(session *s, const vpsde_cli *cli)
 static vpsde_status train(session *s, const vpsde_cli *cli)
 {
     const vpsde_train_setup *t = &s->setup.train;
-    while (s->state->step < t->steps) {
+    do { /* once more where all steps are done: the files after the last state may be missing */
         s->training.last = next_multiple(s->state->step, t->checkpoint_every,
                                          next_multiple(s->state->step, t->sample_every, t->steps));
         vpsde_train_progress_start(&s->progress);
@@ -276,7 +276,7 @@ static vpsde_status train(session *s, const vpsde_cli *cli)
         if (status == VPSDE_ENUMERIC) return diverged(s);
         VPSDE_TRY(status);
         VPSDE_TRY(due(s, cli));
-    }
+    } while (s->state->step < t->steps);
     return VPSDE_OK;
 }
 

@@ -88,8 +88,8 @@ const vpsde_verb vpsde_verb_transport = {
     .summary = "Asks whether the flow from data to noise is an optimal transport map.",
     .doc =
         "Reads the sections process, model, data and transport; t_min defaults to 1e-5. Rows of "
-        "the "
-        "data, or transport.count exact draws of the model, go through the probability-flow ODE "
+        "the data, or transport.count exact draws of the model, go through the probability-flow "
+        "ODE "
         "with the Jacobian of the way: its antisymmetry is the local certificate. On the same "
         "pairs of rows and images, the gap between their cost and the best assignment's is the "
         "global one: both are 0 for a Monge map (docs/transport.md). Lengths and the speed limit "

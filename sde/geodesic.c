@@ -66,7 +66,7 @@ static vpsde_status place_by(double *t, size_t n_steps, const vpsde_process *pro
     double *speed;
     VPSDE_TRY(vpsde_alloc(&speed, rates->n, sizeof(*speed)));
     for (size_t m = 0; m < rates->n; m++) {
-        speed[m] = rates->metric[m] > round_off ? sqrt(rates->metric[m]) : 0;
+        speed[m] = rates->metric[m] <= round_off ? 0 : sqrt(rates->metric[m]);
     }
     vpsde_status status = VPSDE_OK;
     if (param[LAMBDA_SHARE] > 0) status = blend(speed, param[LAMBDA_SHARE], rates);

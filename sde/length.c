@@ -13,7 +13,7 @@ vpsde_status vpsde_length_open(vpsde_shares *length, size_t n, const double *b,
     double *speed;
     *length = (vpsde_shares){0};
     VPSDE_TRY(vpsde_alloc(&speed, n, sizeof(*speed)));
-    for (size_t m = 0; m < n; m++) speed[m] = metric[m] > round_off ? sqrt(metric[m]) : 0;
+    for (size_t m = 0; m < n; m++) speed[m] = metric[m] <= round_off ? 0 : sqrt(metric[m]);
     const vpsde_status status = vpsde_shares_open(length, "of constant speed", n, b, speed);
     free(speed);
     return status;

@@ -30,7 +30,7 @@ static vpsde_status read_nodes(vpsde_shares *s, const char *grid, const double *
 {
     for (size_t m = 0; m < s->n; m++) {
         s->lambda[m] = -0.5 * log(expm1(b[m]));
-        s->g[m] = -2 * expm1(-b[m]) * fmax(f[m], 0);
+        s->g[m] = -2 * expm1(-b[m]) * (f[m] < 0 ? 0 : f[m]);
         if (!isfinite(s->g[m]) || (m > 0 && !(s->lambda[m] > s->lambda[m - 1]))) {
             return vpsde_fail(VPSDE_EINVAL,
                               "grid %s: b must decrease and rates be finite, got b = %g with rate "

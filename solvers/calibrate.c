@@ -1,12 +1,8 @@
 /* Rates for the grids that go by them. Dissipation and entropy are means of one network call a node along
- * 256 pilot chains of DDIM on a grid uniform in lambda (s = -eps/sigma):
- *     -dF/db = 1/2 E|x + s|^2 = E|sigma x - eps|^2 / (2 sigma^2)
- *     dH/db = 1/2 (d/sigma^2 - E|s|^2) = (d alpha^2 + sigma E[x . eps] - E|eps|^2) / (2 sigma^2),
- * the last by E[x . s] = -d with weight sigma^2, which takes the noise out of the difference where
- * eps is about sigma x. The metric needs Jacobian products as well: solvers/geometry.h. */
+ * 256 pilot chains of DDIM on a grid uniform in lambda, as solvers/geometry.h has them (a rate below 0
+ * counts as 0 on the grid). The metric needs Jacobian products as well, along states of its own. */
 #include "solvers/calibrate.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,13 +61,9 @@ static void rates_of(double *rates, const vpsde_moments *moments, const vpsde_gr
     const size_t n = grid->n_steps + 1;
     for (size_t k = 0; k < n; k++) {
         const vpsde_coef *c = &grid->node[k];
-        const vpsde_moments *m = &moments[k];
-        const double variance = c->sigma * c->sigma;
-        const double force = variance * m->x_x - 2 * c->sigma * m->x_eps + m->eps_eps;
-        const double rest = (double)d * c->alpha * c->alpha + c->sigma * m->x_eps - m->eps_eps;
         rates[k] = c->b;
-        rates[n + k] = fmax(force, 0) / (2 * variance);
-        rates[2 * n + k] = fmax(rest, 0) / (2 * variance);
+        rates[n + k] = vpsde_dissipation(&moments[k], c);
+        rates[2 * n + k] = vpsde_entropy_rate(&moments[k], c, d);
     }
 }
 

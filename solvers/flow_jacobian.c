@@ -84,20 +84,25 @@ static vpsde_status speed(const transport_job *job, vpsde_lane *lane, const vpsd
     return VPSDE_OK;
 }
 
+typedef struct cost {
+    uint64_t speeds, rhs, rejected;
+} cost;
+
 /* From time to time to t_max; ENUMERIC: the row failed. */
 static vpsde_status integrate_row(const transport_job *job, vpsde_lane *lane, double *speeds,
-                                  uint64_t *n_rhs, uint64_t *n_rejected)
+                                  cost *of)
 {
     vpsde_ode *ode = &lane->ode;
     ode->rhs = rhs;
     for (size_t k = 0; k < job->n_times; k++) {
+        of->speeds++;
         VPSDE_TRY(speed(job, lane, &job->at[k], &speeds[k]));
         if (k + 1 == job->n_times) break;
         ode->s_start = job->flow.clock->value(&job->at[k]);
         ode->s_end = job->flow.clock->value(&job->at[k + 1]);
         const vpsde_status status = vpsde_ode_run(job->run.integrator, ode);
-        *n_rhs += ode->n_rhs;
-        *n_rejected += ode->n_rejected;
+        of->rhs += ode->n_rhs;
+        of->rejected += ode->n_rejected;
         VPSDE_TRY(status);
     }
     return VPSDE_OK;
@@ -109,14 +114,13 @@ static vpsde_status sample(vpsde_lane *lane)
     const size_t i = lane->row, d = job->d;
     vpsde_ode *ode = &lane->ode;
     rows *r = lane->block;
-    uint64_t n_rhs = 0, n_rejected = 0;
+    cost spent = {0};
     ode->failed = VPSDE_OK;
     VPSDE_TRY(vpsde_flow_read(&job->flow, lane, ode->y));
     vec_copy(d, r->real[X] + i * d, ode->y);
     for (size_t e = d; e < job->dim; e++) ode->y[e] = 0;
     for (size_t j = 0; j < d; j++) ode->y[d + j * d + j] = 1;
-    const vpsde_status status =
-        integrate_row(job, lane, r->real[SPEED] + i * job->n_times, &n_rhs, &n_rejected);
+    const vpsde_status status = integrate_row(job, lane, r->real[SPEED] + i * job->n_times, &spent);
     if (ode->failed != VPSDE_OK || (status != VPSDE_OK && status != VPSDE_ENUMERIC)) return status;
     const bool arrived = status == VPSDE_OK && vec_is_finite(d + d * d, ode->y);
     vec_copy(d, r->real[IMAGE] + i * d, ode->y);
@@ -132,9 +136,9 @@ static vpsde_status sample(vpsde_lane *lane)
         const size_t width = job->width[c];
         for (size_t e = 0; e < width; e++) r->real[c][i * width + e] = (double)NAN;
     }
-    r->nfe[i] = vpsde_count_i32(n_rhs * job->n_calls + job->n_times);
-    r->jvp[i] = vpsde_count_i32(n_rhs * d);
-    r->rejected[i] = vpsde_count_i32(n_rejected);
+    r->nfe[i] = vpsde_count_i32(spent.rhs * job->n_calls + spent.speeds);
+    r->jvp[i] = vpsde_count_i32(spent.rhs * d);
+    r->rejected[i] = vpsde_count_i32(spent.rejected);
     return VPSDE_OK;
 }
 

@@ -42,7 +42,7 @@ vpsde_linear_system vpsde_fp_cells_system(vpsde_fp_cells *cells);
  * length: the mean of its two faces, with the rates of the last s. */
 void vpsde_fp_cells_flux(const vpsde_fp_cells *cells, const double *q, double *flux);
 
-/* The model's own density at c, at the cells' middles. */
-vpsde_status vpsde_fp_cells_density(const vpsde_fp_cells *cells, const vpsde_coef *c, double *q);
+/* The model's own density at `at`, at the cells' middles. */
+vpsde_status vpsde_fp_cells_density(const vpsde_fp_cells *c, const vpsde_coef *at, double *q);
 
 #endif

@@ -160,6 +160,18 @@ static void place(bench *b, const shared *all, size_t m, size_t first, size_t n)
     }
 }
 
+double vpsde_dissipation(const vpsde_moments *m, const vpsde_coef *c)
+{
+    const double variance = c->sigma * c->sigma;
+    return (variance * m->x_x - 2 * c->sigma * m->x_eps + m->eps_eps) / (2 * variance);
+}
+
+double vpsde_entropy_rate(const vpsde_moments *m, const vpsde_coef *c, size_t d)
+{
+    const double rest = (double)d * c->alpha * c->alpha + c->sigma * m->x_eps - m->eps_eps;
+    return rest / (2 * c->sigma * c->sigma);
+}
+
 static double metric(const shared *all, const bench *b, size_t i, double sigma)
 {
     const size_t d = all->run->model->dim, k = all->k;
@@ -171,17 +183,16 @@ static double metric(const shared *all, const bench *b, size_t i, double sigma)
     return k == 0 ? 0 : 0.5 * sum / (all->is_exact ? 1 : (double)k);
 }
 
-static void record(const shared *all, const bench *b, size_t m, size_t i, size_t sample)
+static void record(const shared *all, const bench *b, size_t node, size_t i, size_t sample)
 {
     const vpsde_geometry *g = all->geometry;
-    const size_t d = all->run->model->dim, at = sample * g->plan.nodes + m;
-    const vpsde_coef *c = &g->node[m];
-    const double *x = b->x + i * d, *eps = b->eps + i * d, variance = c->sigma * c->sigma;
-    const double x_x = vec_dot(d, x, x), x_eps = vec_dot(d, x, eps), eps_eps = vec_dot(d, eps, eps);
-    const double force = variance * x_x - 2 * c->sigma * x_eps + eps_eps;
-    const double rest = (double)d * c->alpha * c->alpha + c->sigma * x_eps - eps_eps;
-    g->rate[VPSDE_RATE_DISSIPATION][at] = force / (2 * variance);
-    g->rate[VPSDE_RATE_ENTROPY][at] = rest / (2 * variance);
+    const size_t d = all->run->model->dim, at = sample * g->plan.nodes + node;
+    const vpsde_coef *c = &g->node[node];
+    const double *x = b->x + i * d, *eps = b->eps + i * d;
+    const vpsde_moments m = {
+        .x_x = vec_dot(d, x, x), .x_eps = vec_dot(d, x, eps), .eps_eps = vec_dot(d, eps, eps)};
+    g->rate[VPSDE_RATE_DISSIPATION][at] = vpsde_dissipation(&m, c);
+    g->rate[VPSDE_RATE_ENTROPY][at] = vpsde_entropy_rate(&m, c, d);
     g->rate[VPSDE_RATE_METRIC][at] = metric(all, b, i, c->sigma);
 }
 

@@ -2,13 +2,15 @@
  * averages them can say how sure that is. Per b, in nats, with H = -J_eps/sigma the Hessian of log p_b:
  *     dissipation  |x + s|^2 / 2
  *     entropy      (d / sigma^2 - |s|^2) / 2, as (d alpha^2 + sigma x.eps - |eps|^2) / (2 sigma^2)
+ *                  the last by E[x . s] = -d with weight sigma^2, which takes the noise out of the
+ *                  difference where eps is about sigma x
  *     metric       |I + H|_F^2 / 2 = E|v - J_eps v / sigma|^2 / 2 over Rademacher v
  * The states are exact draws of p_t where the model draws (and is not guided), else those of one
  * deterministic chain a sample. A clip shapes the chains and not the rates. */
 #ifndef VPSDE_SOLVERS_GEOMETRY_H
 #define VPSDE_SOLVERS_GEOMETRY_H
 
-#include <vpsde/solver.h>
+#include "solvers/driver.h"
 
 typedef enum vpsde_rate {
     VPSDE_RATE_DISSIPATION,
@@ -16,6 +18,10 @@ typedef enum vpsde_rate {
     VPSDE_RATE_METRIC,
     VPSDE_N_RATES
 } vpsde_rate;
+
+/* The first two, of a state or in the mean over states. */
+double vpsde_dissipation(const vpsde_moments *m, const vpsde_coef *c);
+double vpsde_entropy_rate(const vpsde_moments *m, const vpsde_coef *c, size_t d);
 
 /* What is measured: nodes equal in lambda from t_max to t_min. */
 typedef struct vpsde_geometry_plan {

@@ -203,12 +203,60 @@ static int teardown(void **state)
     return 0;
 }
 
+/* Of a skew sample's mean BCa's interval reaches further where the tail is: to second order its middle is
+ * (2 z^2 + 1) a standard errors above the mean, a = skewness/(6 sqrt n) (Hall 1992, section 3.10). */
+static void test_skewness(void **state)
+{
+    static double replicate[VPSDE_RESAMPLES];
+    vpsde_statistic s;
+    vpsde_interval out;
+    double square = 0, cube = 0;
+    (void)state;
+    assert_ok(vpsde_statistic_open(&s, N, number, 1));
+    for (size_t i = 0; i < N; i++) s.column[i] = -log1p(-((double)i + 0.5) / N);
+    vpsde_statistic_close(&s);
+    s.is_smooth = true;
+    for (size_t i = 0; i < N; i++) {
+        const double off = s.column[i] - s.value;
+        square += off * off / N;
+        cube += off * off * off / N;
+    }
+    assert_ok(vpsde_bootstrap(replicate, &s, resampling));
+    assert_ok(vpsde_bootstrap_interval(&out, &s, resampling, replicate, 0.95));
+    const double z = 1.96, a = cube / pow(square, 1.5) / (6 * sqrt(N));
+    const double expected = (2 * z * z + 1) * a * sqrt(square / N);
+    assert_close((out.low + out.high) / 2 - s.value, expected, 0.4 * expected);
+    vpsde_statistic_free(&s);
+}
+
+/* Rows of one unit come and go together, so their pairs say nothing about the spread. */
+static void test_pairs_of_one_unit(void **state)
+{
+    static double x[N], y[N];
+    vpsde_statistic s = {0};
+    double pairs = 0;
+    (void)state;
+    vpsde_normals(x, 7, VPSDE_NOISE_TEST, 0, N, 0, 1);
+    vpsde_normals(y, 7, VPSDE_NOISE_TEST, 0, N, 1, 1);
+    const vpsde_metric_input in = {
+        .n = N, .d = 1, .number = number, .samples = N, .x = x, .target = y};
+    assert_ok(find("energy")->measure(&s, &in));
+    for (size_t u = 0; u < VPSDE_PAIR_UNITS_MAX; u++) {
+        assert_true(s.pairs[u * (VPSDE_PAIR_UNITS_MAX + 1)] == 0);
+        assert_true(s.kernel[u * (VPSDE_PAIR_UNITS_MAX + 1)] == 0);
+    }
+    for (size_t e = 0; e < VPSDE_PAIR_UNITS_MAX * VPSDE_PAIR_UNITS_MAX; e++) pairs += s.pairs[e];
+    assert_true(pairs == (double)(N * (N - 1) - 2 * (N - VPSDE_PAIR_UNITS_MAX)));
+    vpsde_statistic_free(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_coverage),          cmocka_unit_test(test_coverage_of_pairs),
         cmocka_unit_test(test_paired_difference), cmocka_unit_test(test_quantile_replicates),
         cmocka_unit_test(test_failed_rows),       cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_skewness),          cmocka_unit_test(test_pairs_of_one_unit),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -2,6 +2,7 @@
  * total covers the truth. VPSDE_COVERAGE_ROWS=1000 in the environment makes the last of it large. */
 #include "tests/budget_fixture.h"
 
+#include <float.h>
 #include <gsl/gsl_cdf.h>
 
 #include "solvers/budget.h"
@@ -57,14 +58,29 @@ static void adds_up(void **state)
                             .truncation = -8,
                             .truncation_halfwidth = 16,
                             .terminal = -32,
-                            .dequantisation_gap = 64};
+                            .dequantisation_gap = 64,
+                            .dequantisation_halfwidth = 128};
     const double widening = vpsde_trace_widening(8);
     vpsde_budget_add(&b, 8);
     assert_close(b.numerical_error, 5 + 2 * widening, 1e-12);
-    assert_close(b.total, 5 + 18 * widening + 8 + 32 + 64, 1e-12);
+    assert_close(b.total, 5 + 18 * widening + 8 + 32 + 64 + 128, 1e-12);
     assert_true(widening > 2 && vpsde_trace_widening(1000) < 1.02);
     assert_true(vpsde_few_signs(5, 2) && vpsde_few_signs(4, 3) && !vpsde_few_signs(6, 3));
     assert_false(vpsde_few_signs(2, 1) || vpsde_few_signs(2, 4));
+}
+
+/* eps = x in d white dimensions, where |eps|^2 = |x|^2 = |J|^2 = d: each of eps and J x is rounded once. */
+static void rounds_as_floats_do(void **state)
+{
+    (void)state;
+    enum { DIM = 9 };
+    const vpsde_coef c = {.alpha = 0.8, .sigma = 0.6}, clean = {.alpha = 1};
+    const vpsde_rounding r = {.eps_eps = DIM, .x_x = DIM, .j_j = DIM};
+    const double expected = FLT_EPSILON / 2 / 0.8 * sqrt(DIM * (2 / (0.6 * 0.6) + 1));
+    assert_close(vpsde_rounding_rate(&r, &c, DIM), expected, 1e-12 * expected);
+    assert_true(vpsde_rounding_rate(&r, &clean, DIM) == 0);
+    assert_close(vpsde_rounding_floor(6, 9), 8, 1e-12); /* four standard deviations of a mean */
+    assert_true(vpsde_rounding_floor(6, 0) == 0);
 }
 
 /* ---- models with known answers --------------------------------------------------------------- */
@@ -492,6 +508,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(knows_students_quantiles),
         cmocka_unit_test(adds_up),
+        cmocka_unit_test(rounds_as_floats_do),
         cmocka_unit_test(exact_loglik),
         cmocka_unit_test(terminal_bias_is_the_divergence),
         cmocka_unit_test(networks_estimate_what_models_know),

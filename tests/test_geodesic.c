@@ -278,6 +278,10 @@ static void what_cannot_be(void **state)
                  VPSDE_EINVAL, "pilot_samples: must be in [2, 65536], got 1");
     assert_fails(vpsde_grid_create_by(&grid, type, p, 5, NULL, &rates, VPSDE_LAST_STOP),
                  VPSDE_EINVAL, "goes by the metric");
+    const double unknown[] = {1, (double)NAN};
+    const vpsde_rates broken = {.n = 2, .b = b, .dissipation = b, .entropy = b, .metric = unknown};
+    assert_fails(vpsde_grid_create_by(&grid, type, p, 5, NULL, &broken, VPSDE_LAST_STOP),
+                 VPSDE_EINVAL, "rates be finite");
     run.model = standard;
     assert_fails(vpsde_grid_calibrate(&grid, type, &run, 5, NULL, NULL, VPSDE_LAST_STOP),
                  VPSDE_EINVAL, "grid geodesic: the rate is 0 at every node");

@@ -312,6 +312,23 @@ static void noisy_rates_still_order_the_nodes(void **state)
     vpsde_process_destroy(p);
 }
 
+static void a_reversed_grid_has_the_same_nodes(void **state)
+{
+    enum { N = 7 };
+    vpsde_process *p = case_process("vp-linear", 1e-3);
+    vpsde_grid *down = grid_of("karras", p, N), *up;
+    (void)state;
+    assert_ok(vpsde_grid_reversed(&up, down));
+    assert_int_equal(up->n_steps, N);
+    assert_true(vpsde_grid_encodes(up) && !vpsde_grid_encodes(down));
+    for (size_t k = 0; k <= N; k++) {
+        assert_memory_equal(&up->node[k], &down->node[N - k], sizeof(up->node[k]));
+    }
+    vpsde_grid_destroy(up);
+    vpsde_grid_destroy(down);
+    vpsde_process_destroy(p);
+}
+
 static void last_steps(void **state)
 {
     vpsde_grid *grid;
@@ -427,6 +444,7 @@ int main(void)
         cmocka_unit_test(rates_that_make_no_sense),
         cmocka_unit_test(noisy_rates_still_order_the_nodes),
         cmocka_unit_test(last_steps),
+        cmocka_unit_test(a_reversed_grid_has_the_same_nodes),
         cmocka_unit_test(user_nodes_are_taken_as_they_are),
         cmocka_unit_test(refuses_what_makes_no_sense),
     };

@@ -3,6 +3,7 @@
 #include <hdf5.h>
 
 #include "core/data.h"
+#include "core/h5.h"
 #include "core/h5_read.h"
 
 static const float values[12] = {2.385f, -1, 0.5f, 1e-3f, 7, 8, 9, 10, 11, 12, 13, 14};
@@ -35,6 +36,24 @@ static hid_t chunked(const hsize_t *chunk, int deflate)
     if (deflate) assert_true(H5Pset_shuffle(plist) >= 0 && H5Pset_deflate(plist, 6) >= 0);
     if (deflate) assert_true(H5Pset_fletcher32(plist) >= 0);
     return plist;
+}
+
+static void an_axis_of_no_length_is_refused(void **state)
+{
+    (void)state;
+    vpsde_h5 *file;
+    vpsde_h5_dataset row = {
+        .path = "/row", .units = "1", .description = "rows", .rank = 1, .dims = {2}};
+    const vpsde_h5_dataset none = {.path = "/none",
+                                   .units = "1",
+                                   .description = "no column",
+                                   .rank = 2,
+                                   .dims = {2, 0},
+                                   .scales = {"/row", "/row"}};
+    assert_ok(vpsde_h5_create(&file, scratch_path("none.h5")));
+    assert_ok(vpsde_h5_dataset_create(file, &row));
+    assert_int_equal(vpsde_h5_dataset_create(file, &none), VPSDE_EIO);
+    assert_ok(vpsde_h5_close(file));
 }
 
 static const hsize_t shape[2] = {4, 3}, chunk[2] = {3, 2};
@@ -245,6 +264,7 @@ static void refuses_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_axis_of_no_length_is_refused),
         cmocka_unit_test(reads_layouts_and_types),
         cmocka_unit_test(reads_as_double_with_shape),
         cmocka_unit_test(refuses_links),

@@ -403,6 +403,34 @@ static void hutchinson_has_the_right_law(void **state)
     vpsde_process_destroy(process);
 }
 
+/* The same x in every row: exact traces agree to the bit, estimated ones are the rows' own. */
+static void rows_have_their_own_probes(void **state)
+{
+    (void)state;
+    enum { DIM = 8, N = 4 };
+    static const vpsde_probe kinds[] = {VPSDE_PROBE_RADEMACHER, VPSDE_PROBE_GAUSSIAN,
+                                        VPSDE_PROBE_SPHERE};
+    vpsde_process *process = make_process(0, VPSDE_TERMINAL_EXACT);
+    vpsde_model *model = make_mixture(DIM);
+    double x[N * DIM], logp[N];
+    draw_rows(model, process, 1, x);
+    for (size_t e = DIM; e < sizeof(x) / sizeof(x[0]); e++) x[e] = x[e - DIM];
+    vpsde_likelihood run = make_run(process, model, "dopri5", 1e-5, x, N);
+    assert_ok(vpsde_likelihood_array(&run, logp));
+    for (size_t i = 1; i < N; i++) assert_true(logp[i] == logp[0]);
+    run.trace = VPSDE_TRACE_HUTCHINSON;
+    run.probes = 1;
+    for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+        run.probe = kinds[k];
+        assert_ok(vpsde_likelihood_array(&run, logp));
+        for (size_t i = 1; i < N; i++) {
+            for (size_t q = 0; q < i; q++) assert_true(logp[i] != logp[q]);
+        }
+    }
+    vpsde_model_destroy(model);
+    vpsde_process_destroy(process);
+}
+
 /* With the covariance of Gaussian data the probes differ by rounding alone, and their mean is the
  * exact trace's. On a mixture its own covariance takes part of the spread away, and no more. */
 static void a_control_variate_takes_the_gaussian_part_away(void **state)
@@ -608,6 +636,7 @@ int main(void)
         cmocka_unit_test(logp_has_a_tolerance_of_its_own),
         cmocka_unit_test(probes_are_controlled_by_their_mean),
         cmocka_unit_test(hutchinson_has_the_right_law),
+        cmocka_unit_test(rows_have_their_own_probes),
         cmocka_unit_test(a_control_variate_takes_the_gaussian_part_away),
         cmocka_unit_test(flags_bad_rows_and_goes_on),
         cmocka_unit_test(stops_for_good_reasons),

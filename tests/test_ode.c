@@ -159,6 +159,47 @@ static void logs_without_touching_a_bit(void **state)
     }
 }
 
+enum { POWERS = 4 };
+
+/* y_j = s^(j+1). Counts in context the calls whose y is off for j = 1 or 2. */
+static vpsde_status powers(vpsde_ode *ode, double s, const double *y, double *dy)
+{
+    size_t *n_off = ode->context;
+    assert_close(y[0], s, 1e-14); /* a stage's row adds up to its node */
+    *n_off += fabs(y[1] - s * s) > 1e-13 || fabs(y[2] - s * s * s) > 1e-13;
+    for (size_t j = 0; j < POWERS; j++) dy[j] = (double)(j + 1) * pow(s, (double)j);
+    return VPSDE_OK;
+}
+
+/* Order conditions that hold to round-off: each stage but the second, and Hairer's Euler probe ahead of the
+ * first step, is exact up to cubics; the ends, the dense output and the error estimate (of 0) up to
+ * quartics. */
+static void dopri5_keeps_its_digits(void **state)
+{
+    problem p;
+    double at[N_LOG], y[N_LOG * POWERS];
+    size_t n_off = 0;
+    (void)state;
+    set_up(&p, POWERS, 0.25, 1.25, 1e-10);
+    for (size_t j = 0; j < POWERS; j++) p.y[j] = pow(0.25, (double)(j + 1));
+    for (size_t k = 0; k < N_LOG; k++) at[k] = 0.25 + (double)k / (N_LOG - 1);
+    p.ode.rhs = powers;
+    p.ode.context = &n_off;
+    p.ode.n_log = N_LOG;
+    p.ode.log_dim = POWERS;
+    p.ode.log_s = at;
+    p.ode.log_y = y;
+    assert_ok(solve(0, &p));
+    assert_int_equal(n_off, p.ode.n_accepted + 1);
+    assert_int_equal(p.ode.n_rejected, 0);
+    assert_true(p.ode.n_accepted < 10); /* each step ten times the one before */
+    for (size_t k = 0; k < N_LOG; k++) {
+        for (size_t j = 0; j < POWERS; j++) {
+            assert_close(y[k * POWERS + j], pow(at[k], (double)(j + 1)), 1e-13);
+        }
+    }
+}
+
 /* y' = -300 (y - cos s) - sin s with y = cos s: stiff for the explicit methods, which must shrink
  * their steps and still arrive. */
 static vpsde_status stiff(vpsde_ode *ode, double s, const double *y, double *dy)
@@ -306,6 +347,7 @@ int main(void)
         cmocka_unit_test(solves_large_systems),
         cmocka_unit_test(heeds_each_tolerance),
         cmocka_unit_test(logs_without_touching_a_bit),
+        cmocka_unit_test(dopri5_keeps_its_digits),
         cmocka_unit_test(survives_stiffness),
         cmocka_unit_test(reports_failures),
         cmocka_unit_test(reuses_slots_without_a_trace),

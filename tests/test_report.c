@@ -19,6 +19,17 @@ static const char *text_of(vpsde_json *j)
     return text;
 }
 
+static void test_numbers(void **state)
+{
+    vpsde_json j = {.text = NULL};
+    (void)state;
+    vpsde_json_numbers(&j, NULL, (const double[]){0.1 + 0.2, -1e300 / 3, NAN}, 3);
+    double back[2];
+    assert_int_equal(sscanf(text_of(&j), "[%lf,%lf,null]", &back[0], &back[1]), 2);
+    assert_true(back[0] == 0.1 + 0.2 && back[1] == -1e300 / 3);
+    vpsde_json_free(&j);
+}
+
 static void test_escapes(void **state)
 {
     vpsde_json j = {.text = NULL};
@@ -224,6 +235,74 @@ static void test_metrics_of_a_comparison(void **state)
     vpsde_page_close(&page);
 }
 
+static void test_picks(void **state)
+{
+    const double values[6] = {0, 1, 2, 3, 4, 5};
+    vpsde_json j = {.text = NULL};
+    (void)state;
+    vpsde_json_object(&j, NULL);
+    vpsde_page_picks(&j, "some", values, 6, 2);
+    vpsde_page_picks(&j, "last", values, 5, 2);
+    vpsde_page_picks(&j, "none", values, 0, 2);
+    vpsde_json_end_object(&j);
+    assert_string_equal(text_of(&j),
+                        "{\"some\":[0,\n2,\n4,\n5],\n\"last\":[0,\n2,\n4],\n\"none\":[]}");
+    vpsde_json_free(&j);
+}
+
+/* Five cells at one time, and of the rest of the schema next to nothing. */
+static const char *write_physics(const char *name)
+{
+    static const double density[5] = {1, 3, 2, 4, 6};
+    const char *path = scratch_path(name);
+    vpsde_h5 *file;
+    assert_ok(vpsde_h5_create(&file, path));
+    assert_ok(vpsde_h5_text(file, "/", "schema", "vpsde/1"));
+    assert_ok(vpsde_h5_group(file, "/thermo/schedule"));
+    assert_ok(vpsde_h5_group(file, "/transport/speed"));
+    assert_ok(vpsde_h5_group(file, "/fokker_planck/forward"));
+    assert_ok(vpsde_h5_number(file, "/thermo", "work", 2));
+    assert_ok(vpsde_h5_number(file, "/thermo", "ift", 0.5));
+    assert_ok(vpsde_h5_number(file, "/thermo", "ift_stderr", 0.25));
+    assert_ok(vpsde_h5_number(file, "/thermo", "ift_tail_index", 1.5));
+    assert_ok(vpsde_h5_number(file, "/transport/speed", "length_squared", 3));
+    const vpsde_h5_dataset spec = {"/fokker_planck/forward/density",
+                                   "1",
+                                   "density",
+                                   VPSDE_F64,
+                                   2,
+                                   {1, 5},
+                                   {NULL, NULL},
+                                   NULL,
+                                   NULL};
+    assert_ok(vpsde_h5_dataset_create(file, &spec));
+    assert_ok(vpsde_h5_rows(file, spec.path, 0, 1, density));
+    assert_ok(vpsde_h5_close(file));
+    return path;
+}
+
+/* What a file lacks is left out; nothing else is. */
+static void test_physics_in_part(void **state)
+{
+    vpsde_page page;
+    vpsde_json j = {.text = NULL};
+    (void)state;
+    assert_ok(vpsde_page_open(&page, write_physics("physics.h5")));
+    assert_ok(vpsde_page_data(&j, &page));
+    char *text = strndup(j.text, j.length);
+    assert_non_null(strstr(text, "[\"work, \\u003cW\\u003e\",\n{\"v\":2,\n\"t\":\"2\"},\n"
+                                 "{\"v\":null,\n\"t\":\"-\"},\n\"nat\",\n\"2 Delta F\"]"));
+    assert_non_null(strstr(text, "\"1; tail too heavy for its s.e.\""));
+    assert_null(strstr(text, "Crooks"));
+    assert_non_null(strstr(text, "\"courses\":[]"));
+    assert_non_null(strstr(text, "{\"v\":3,\n\"t\":\"3\"}"));
+    assert_non_null(strstr(text, "\"density\":{\"f32\":\"AACAPwAAQEAAAABAAACAQAAAwEA=\"}"));
+    assert_null(strstr(text, "\"flux\""));
+    free(text);
+    vpsde_json_free(&j);
+    vpsde_page_close(&page);
+}
+
 static void test_rows_out_of_range(void **state)
 {
     double values[6];
@@ -267,12 +346,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_escapes),
+        cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_histograms),
         cmocka_unit_test(test_average),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_tree),
         cmocka_unit_test(test_metrics_of_a_comparison),
+        cmocka_unit_test(test_picks),
+        cmocka_unit_test(test_physics_in_part),
         cmocka_unit_test(test_rows_out_of_range),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_write),

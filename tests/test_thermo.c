@@ -65,6 +65,16 @@ static void within(vpsde_estimate e, double truth, double errors)
     assert_close(e.value, truth, errors * e.error);
 }
 
+/* That of one Gaussian is J_eps = sigma/V. */
+static vpsde_status eval_with_divergence(const vpsde_model *model, void *ws, const vpsde_eval *e)
+{
+    for (size_t i = 0; e->div && i < e->n; i++) {
+        const vpsde_coef *c = &e->coef[i * e->coef_stride];
+        e->div[i] = c->sigma / variance(c);
+    }
+    return toy_eval(model, ws, e);
+}
+
 /* <W> of Euler-Maruyama from the exact terminal law: mean m and variance v of x go on as
  * x' = A x + C + sqrt(h) z; the midpoint's control force is p x + q at each end. */
 static double exact_work(const vpsde_grid *grid)
@@ -196,6 +206,45 @@ static void series_are_those_of_the_marginals(void **state)
     tear_down(&f);
 }
 
+/* Mean and variance of Euler-Maruyama's paths from the exact terminal law, at node `last`. */
+static void affine_law(const vpsde_grid *grid, size_t last, double *m, double *v)
+{
+    *m = grid->node[0].alpha * MU;
+    *v = variance(&grid->node[0]);
+    for (size_t k = 0; k < last; k++) {
+        const vpsde_coef *a = &grid->node[k];
+        const double h = a->b - grid->node[k + 1].b, A = 1 + h / 2 - h / variance(a);
+        *m = A * *m + h * a->alpha * MU / variance(a);
+        *v = A * A * *v + h;
+    }
+}
+
+/* Of reverse paths, whose law is not that of the score: the thermometer reads (m^2 + v)/V, m the mean's
+ * error, and heat leaves by 1/2 E[(x + 2s).(x + s)], which is 1/2 (1 - V)(2 - V)/V a mode for the score's
+ * own law of mean 0. Forward the thermometer reads 1. */
+static void thermometer_and_heat_rate(void **state)
+{
+    (void)state;
+    fixture f;
+    set_up(&f, COUNT);
+    f.model.type.flags |= VPSDE_MODEL_DIVERGENCE;
+    f.model.type.eval = eval_with_divergence;
+    assert_ok(go(&f, NULL, 2));
+    for (size_t k = 0; k <= STEPS; k += 20) {
+        const vpsde_coef *c = &f.grid->node[k];
+        const double V = variance(c), c1 = 1 - 1 / V, c2 = 1 - 2 / V, shift = c->alpha * MU / V;
+        double m, v;
+        affine_law(f.grid, k, &m, &v);
+        const double off = m - c->alpha * MU, xx = m * m + v;
+        within(vpsde_node_temperature(&f.forward.sums, k), 1, 6);
+        within(vpsde_node_temperature(&f.reverse.sums, k), (off * off + v) / V, 6);
+        within(vpsde_node_mean(&f.reverse.sums, k, VPSDE_AT_HEAT_RATE),
+               (c1 * c2 * xx + (2 * c1 + c2) * shift * m + 2 * shift * shift) / 2, 6);
+        assert_true(k < STEPS || (off * off + v) / V > 1.01); /* hot, at this step */
+    }
+    tear_down(&f);
+}
+
 static void reverse_paths_are_samples_of_euler_maruyama(void **state)
 {
     (void)state;
@@ -321,7 +370,7 @@ static void estimators_on_normal_and_heavy_tails(void **state)
 {
     (void)state;
     enum { P = 4000, Q = 2500 };
-    static double p[P], q[Q], heavy[P];
+    static double p[P], q[Q], far[P], far_q[Q], heavy[P];
     const double m = 0.2, shift = 0.3;
     vpsde_exponential_mean mean;
     vpsde_normals(p, 1, VPSDE_NOISE_TEST, 0, P, 0, 1);
@@ -333,6 +382,12 @@ static void estimators_on_normal_and_heavy_tails(void **state)
     within(crooks.bar, shift, 5);
     within(crooks.slope, 1, 5);
     assert_true(crooks.bar.error < 0.05 && crooks.slope.error < 0.1);
+    for (size_t i = 0; i < P; i++) far[i] = p[i] + 300;
+    for (size_t i = 0; i < Q; i++) far_q[i] = q[i] + 300;
+    const vpsde_crooks away = vpsde_crooks_fit(far, P, far_q, Q);
+    assert_close(away.bar.value, crooks.bar.value + 300, 1e-9);
+    assert_close(away.slope.value, crooks.slope.value, 1e-9);
+    assert_true(isnan(vpsde_crooks_fit(far, P, q, Q).slope.value)); /* apart */
     assert_ok(vpsde_exponential_mean_of(&mean, p, P, -1));
     within(mean.mean, exp(-shift), 5);
     within(mean.log_mean, -shift, 5);
@@ -344,6 +399,8 @@ static void estimators_on_normal_and_heavy_tails(void **state)
         vpsde_quotient((vpsde_estimate){3, 0.03}, (vpsde_estimate){2, 0.04});
     assert_close(ratio.value, 1.5, 1e-15);
     assert_close(ratio.error, 1.5 * hypot(0.01, 0.02), 1e-15);
+    const double unknown[] = {(double)NAN, (double)NAN};
+    assert_true(isnan(vpsde_mean(unknown, 2).value) && isnan(vpsde_mean(unknown, 2).error));
 }
 
 int main(void)
@@ -353,6 +410,7 @@ int main(void)
         cmocka_unit_test(efficiency_tends_to_one_half),
         cmocka_unit_test(theorems_hold_at_any_step),
         cmocka_unit_test(series_are_those_of_the_marginals),
+        cmocka_unit_test(thermometer_and_heat_rate),
         cmocka_unit_test(reverse_paths_are_samples_of_euler_maruyama),
         cmocka_unit_test(bits_do_not_depend_on_threads_or_count),
         cmocka_unit_test(a_network_starts_at_rows_in_full_blocks),

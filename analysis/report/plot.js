@@ -1,5 +1,5 @@
 // Line plots and histograms as SVG.
-//   x, y: {label, log, low, high}; series: [{name, color, marker, dash, on, points: [{x, y, low, high, text}]}]
+//   x, y: {label, log, low, high}; series: [{name, color, marker, dash, on, band, points: [{x, y, low, high, text}]}]
 //   guides: slopes; floors: [{y, name}]; bars: [{x0, x1, y, text}]
 function niceTicks(low, high, count, least = 0) {
   const raw = Math.max((high - low) / count, least), power = 10 ** Math.floor(Math.log10(raw));
@@ -88,7 +88,7 @@ function drawSeries(parts, s, x, y, targets) {
     const up = both.map((p) => `${p.px} ${p.phigh}`), downward = both.map((p) => `${p.px} ${p.plow}`).reverse();
     parts.push(svg("path", { d: `M${up.concat(downward).join("L")}Z`, fill: s.color, opacity: 0.14 }));
   }
-  for (const p of both) parts.push(svg("line", { x1: p.px, x2: p.px, y1: p.plow, y2: p.phigh, stroke: s.color, "stroke-width": 1.2 }));
+  for (const p of s.band ? [] : both) parts.push(svg("line", { x1: p.px, x2: p.px, y1: p.plow, y2: p.phigh, stroke: s.color, "stroke-width": 1.2 }));
   for (const p of both.filter((p) => p.cut)) parts.push(svg("path", { class: "cut", d: `M${p.px - 4} ${p.plow - 6}h8l-4 6Z`, fill: s.color }));
   if (points.length > 1) {
     parts.push(svg("path", { d: "M" + points.map((p) => `${p.px.toFixed(1)} ${p.py.toFixed(1)}`).join("L"), fill: "none", stroke: s.color,

@@ -151,6 +151,11 @@ def make_runs():
     run("decode", "encode.h5", "-o", "decode.h5", "-q")
     run("sample", "base.yaml", "-o", "all.h5", "-q", "--set", "log.times=all", "--set", "sampler.solver=[ddim, heun]")
     run("sample", "base.yaml", "-o", "own-steps.h5", "-q", "--set", "log.fields=[x, steps]")
+    told["thermo"] = run("thermo", "base.yaml", "-o", "thermo.h5", "--set", "sampler.steps=30", "--set", "thermo={schedule: {nodes: 9, samples: 16}}").stdout
+    told["fokker-planck"] = run("fokker-planck", "base.yaml", "-o", "plane.h5", "--set", "fokker-planck={cells: 32, times: 5, tolerance: 1e-3}").stdout
+    run("fokker-planck", "base.yaml", "-o", "line.h5", "-q", "--set", "model={kind: gaussian-mixture, weights: [0.3, 0.7], means: [[-1], [1]], variances: [0.2, 0.3]}",
+        "--set", "fokker-planck={cells: 500, times: 5, tolerance: 1e-3, direction: reverse}")
+    told["transport"] = run("transport", "base.yaml", "-o", "transport.h5").stdout
     told["verify"] = run("verify", "ddim", "heun", "-o", "verify.h5").stdout
     run("train", "images.yaml", "-o", "train.safetensors", "-q")
     with open("pictures.yaml", "w") as f:
@@ -290,6 +295,82 @@ def compared(tables, told, browser):
                   "real" if v["is_real"][i] else "not resolved", str(v["ties"][i])) for i in range(len(v["budget"])) if v["next"][i] < len(labels)]
     shown = [tuple(row) for row in rows_of(tables["compare"], "Smallest")]
     assert shown == told_verdicts == again and shown, (shown, told_verdicts, again)
+
+
+def thermodynamics(tables, told, browser):
+    """Means, grids, densities and certificates: as on the terminal, and as in the file."""
+    means, grids = told["thermo"].split("\n\n")
+    words = [re.split(r"  +", line.strip()) for line in means.splitlines()[1:]]
+    rows = {row[0]: row for row in rows_of(tables["thermo"], "Means over the paths, their standard errors")}
+    assert len(rows) == len(words) > 15, (rows, words)
+    for name, *rest in words:
+        assert [*rows[name][1:3], rows[name][4]] == " ".join(rest).split(" ", 2), (rows[name], rest)
+    with h5py.File("thermo.h5") as f:
+        a = f["thermo"].attrs
+        for name, key in (("work, <W>", "work"), ("efficiency, eta_gen", "eta_gen"), ("Crooks' slope", "crooks_slope"), ("path KL, <R> on forward paths", "path_kl")):
+            assert rows[name][1:3] == ["%.6g" % a[key], "%.2g" % a[key + "_stderr"]], (rows[name], a[key])
+        browser.open("thermo.html", 1200, "light")
+        assert browser.js("data.thermo.facts.eta_gen") == "%.4g ± %.2g" % (a["eta_gen"], a["eta_gen_stderr"])
+        course = browser.js("data.thermo.courses")
+        for c, group in zip(course, (f["thermo"], f["thermo/relaxation"])):
+            for key in ("b", "energy", "heat_rate_stderr", "t_conf"):
+                assert c[key] == list(group[key][:]), (c["name"], key)
+        for key in ("log_ratio", "entropy_production"):
+            for h in browser.js(f"data.thermo.{key}"):
+                v = f["thermo"][h["name"]][key][:]
+                inside = v[(v >= h["low"]) & (v <= h["high"])]
+                assert h["counts"] == list(np.histogram(inside, 40, (h["low"], h["high"]))[0]) and h["outside"] == len(v) - len(inside) and h["below"] == (v < 0).sum(), (key, h)
+        # The loop's area is the work: heat both ways, where energy returns.
+        t, r = f["thermo"], f["thermo/relaxation"]
+        area, b = t["heat_rate"][:] + r["heat_rate"][:], t["b"][:]
+        area = -((area[1:] + area[:-1]) / 2 * np.diff(b)).sum()
+        spread = np.hypot(a["work_stderr"], 2 * np.hypot(t["energy_stderr"][:].max(), r["energy_stderr"][:].max()))
+        assert abs(area - a["work"]) < 6 * spread, (area, a["work"], spread)
+        g = f["thermo/grids"]
+        again = [[g["grid"].attrs["flag_meanings"].decode().split()[g["grid"][i]], *["%.4g" % g[k][i] for k in ("path_kl", "path_kl_low", "path_kl_high")],
+                  *["%.3f" % g[k][i] for k in ("efficiency", "efficiency_low", "efficiency_high")]] for i in range(len(g["grid"]))]
+    shown = rows_of(tables["thermo"], "Efficiency of time grids")
+    assert shown == again and len(shown) > 5, (shown, again)
+    assert [[row[i] for i in (0, 1, 4, 5, 6)] for row in shown] == [line.replace(" to ", " ").split() for line in grids.splitlines()[2:]], (shown, grids)
+    densities(tables, told, browser)
+    shown = {row[0]: row[1] for row in rows_of(tables["transport"], "Certificates of")}
+    with h5py.File("transport.h5") as f:
+        g, pairs, speed = f["transport"], f["transport/pairs"].attrs, f["transport/speed"].attrs
+        asymmetry = g["antisymmetry"][:]
+        again = {"antisymmetry |J - J^T|/|J|, median": "%.2e" % np.median(asymmetry), "antisymmetry, largest": "%.2e" % asymmetry.max(),
+                 "smallest eigenvalue": "%.4g" % g["smallest_eigenvalue"][:].min(), "assignment gap, relative": "%.3g" % pairs["gap"], "W2^2 of the rows": "%.6g" % speed["w2_squared"],
+                 "L^2, flow's length squared": "%.6g" % speed["length_squared"], "b Sigma/2, speed limit": "%.6g" % speed["speed_limit"], "straightness W2^2/L^2": "%.3f" % speed["straightness"]}
+    assert {name: shown[name] for name in again} == again, (shown, again)
+    for name in ("W2^2 of the rows", "L^2, flow's length squared", "b Sigma/2, speed limit"):
+        assert re.search(rf"^{re.escape(name)} +{re.escape(shown[name])}\b", told["transport"], re.M), (name, told["transport"])
+
+
+def densities(tables, told, browser):
+    shown = rows_of(tables["plane"], "Mass, distance to the exact law")
+    lines = [line.split() for line in told["fokker-planck"].splitlines() if re.match(r"^ +[\d.]", line)]
+    assert [[row[i] for i in (1, 3, 4, 5, 7)] for row in shown] == lines and len(lines) == 10, (shown, lines)
+    # The sharpest shape that a page has room for: blocks of cells, the right frames, and the flux the right way round.
+    browser.open("line.html", 1200, "light")
+    with h5py.File("line.h5") as f:
+        g = f["fokker_planck/reverse"]
+        run_ = browser.js("(() => { const r = data.fokker_planck.runs[0]; return { ...r, density: [...unpack(r.density)], flux: [...unpack(r.flux)], exact: [...unpack(r.exact)] }; })()")
+        assert run_["step"] == 2 and run_["times"] == 5
+        for key in ("density", "exact", "flux"):
+            means = g[key][:].reshape(5, 250, 2).mean(axis=2)
+            assert np.allclose(run_[key], means.ravel(), rtol=1e-6, atol=1e-30), key
+    browser.open("plane.html", 1200, "light")
+    pixels = "[...document.querySelector('#fokker_planck canvas').getContext('2d').getImageData(0, 0, 560, 560).data].reduce((s, v, i) => s + v * (i % 97), 0)"
+    name = "document.querySelector('#fokker_planck canvas').getAttribute('aria-label')"
+    before = browser.js(pixels), browser.js(name)
+    browser.js("(() => { const s = document.querySelector('#fokker_planck input[type=range]'); s.value = 0; s.dispatchEvent(new Event('input')); })()")
+    assert (browser.js(pixels), browser.js(name)) != before and "t 0.001" in browser.js(name), browser.js(name)
+    browser.js("(() => { const s = document.querySelector('#fokker_planck select'); s.selectedIndex = 1; s.dispatchEvent(new Event('change')); })()")
+    assert "reverse, at t 1," in browser.js(name), browser.js(name)
+    for at in ("thermo", "transport", "line", "plane"):  # every choice of every control draws
+        browser.open(at + ".html", 1200, "dark")
+        browser.js("document.querySelectorAll('main select').forEach(s => [...s.options].forEach((_, i) => { s.selectedIndex = i; s.dispatchEvent(new Event('change')); }))")
+        assert not browser.js("[...document.querySelectorAll('main svg')].some(p => p.outerHTML.includes('NaN'))"), at
+        browser.silent(at + ".html")
 
 
 def controls(browser):
@@ -550,7 +631,7 @@ def mistakes():
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
     told = make_runs()
-    names = ["sample", "likelihood", "elbo", "encode", "decode", "interpolate", "edit", "inpaint", "compare", "verify", "train", "images", "all"]
+    names = ["sample", "likelihood", "elbo", "encode", "decode", "interpolate", "edit", "inpaint", "compare", "verify", "train", "images", "all", "thermo", "plane", "line", "transport"]
     for name in names:
         first = page(name)
         assert page_any(name) == first, name + ": two pages of one file differ"
@@ -559,6 +640,7 @@ with tempfile.TemporaryDirectory() as folder:
         tables = look(browser, names)
         numbers(tables, told)
         compared(tables, told, browser)
+        thermodynamics(tables, told, browser)
         controls(browser)
         hostile(browser)
         many_nodes(browser)

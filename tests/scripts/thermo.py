@@ -23,6 +23,11 @@ data: {path: rows.npy, first: 5, count: 50}
 sampler: {solver: euler-maruyama, grid: uniform-t, steps: 20, count: 90}
 thermo: {probes: %d, schedule: {nodes: 8, samples: 8, steps: 10}}
 """
+CLASSES = """\
+process: {schedule: vp-linear, t_min: 0.01}
+model: {kind: gaussian-mixture, weights: [0.5, 0.5], means: [[-1], [1]], variances: [0.01, 1], classes: [0, 1]}
+sampler: {solver: euler-maruyama, steps: 10, count: 20}
+"""
 TRAIN = """\
 process: {schedule: vp-linear}
 model: {kind: mlp, hidden: 8, layers: 1, time_features: 8}
@@ -106,7 +111,7 @@ def check_networks():
         told = run("thermo", "net.yaml", "-o", "net.h5", "--force")
         with h5py.File("net.h5") as file:
             a, f = dict(file["thermo"].attrs), file["thermo"]
-            assert np.isnan(a["entropy_change"]) and np.isfinite(a["eta_gen"]) and "ift" not in a and "path KL," not in told
+            assert np.isnan(a["entropy_change"]) and np.isnan(a["entropy_change_stderr"]) and np.isfinite(a["eta_gen"]) and "ift" not in a and "path KL," not in told
             assert np.isfinite(a["t_conf"]) == np.isfinite(f["t_conf"][:]).all() == (probes > 0)
             assert abs(a["delta_f"] - f["forward/rate_integral"][:].mean()) < 1e-12
             entropy = f["relaxation/entropy"][:]
@@ -116,8 +121,20 @@ def check_networks():
     assert "draws no samples" in run("thermo", "net.yaml", "-o", "no.h5", "--set", "thermo.from=model", code=3)
 
 
+def check_classes():
+    """The pilots that place grids and those that judge them are of the same classes: of the second one alone, N(1, 1), there is no geometry."""
+    run("thermo", "classes.yaml", "-o", "classes.h5", "-q")
+    with h5py.File("classes.h5") as file:
+        grids = file["thermo/grids"]
+        names = grids["grid"].attrs["flag_meanings"]
+        names = (names.decode() if isinstance(names, bytes) else names).split()
+        eta = dict(zip(names, grids["efficiency"][:]))
+        assert eta["geodesic"] > 0.95 and eta["geodesic"] > max(v for k, v in eta.items() if k != "geodesic"), eta
+
+
 def check_refusals():
     for override, words in (("sampler.clip=[-3, 3]", "expected no sampler.clip"),
+                            ("thermo.count=10000001", "10000001 paths, whose values are all kept in memory"),
                             ("sampler.init=rows.npy", "expected no sampler.init"),
                             ("sampler.solver=[{solver: dopri5, rtol: 1.0e-3, atol: 1.0e-3}]", "chooses its own steps")):
         text = run("thermo", "c.yaml", "-o", "no.h5", "--set", override, "--set", "sampler.count=20", "--set", "log.times=3", code=3)
@@ -128,11 +145,12 @@ def check_refusals():
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
     np.save("rows.npy", np.random.default_rng(2).normal(size=(60, 2)) * 0.5)
-    for name, text in (("c", CONFIG), ("train", TRAIN)):
+    for name, text in (("c", CONFIG), ("train", TRAIN), ("classes", CLASSES)):
         with open(name + ".yaml", "w") as file:
             file.write(text)
     check_figures()
     check_bits()
     check_networks()
+    check_classes()
     check_refusals()
     os.chdir("/")

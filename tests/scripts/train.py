@@ -75,6 +75,13 @@ def trains_and_resumes():
     with h5py.File("whole.h5") as f:
         assert any(key.startswith("labels") for key in f["inputs"].attrs) and f.attrs["status"] == b"complete"
         assert np.isfinite(f["training/loss"][:]).all()
+    with h5py.File("whole.h5", "r+") as f:  # killed between its last state and the files after it
+        f.attrs["status"] = np.bytes_("interrupted")
+    os.remove("whole.safetensors")
+    run("train", "unet.yaml", "-o", "whole.safetensors", "-q", "--resume")
+    assert weights("whole") == weights("plain")
+    with h5py.File("whole.h5") as f:
+        assert f.attrs["status"] == b"complete"
 
 
 def stops():

@@ -78,6 +78,7 @@ with tempfile.TemporaryDirectory() as folder:
     np.save("rows.npy", np.zeros((4001, 2)))
     refused("expected at most 4000", "data.path=rows.npy")
     np.save("rows.npy", np.zeros((4001, 2))[:1])
-    assert "expected two or more" in run("-o", "no.h5", "--set", "data.path=rows.npy", code=5)
+    refused("data.count: 1 rows; the best assignment is of 2 rows or more", "data.path=rows.npy")
+    refused("transport.count: 1 rows", "transport.count=1")
     os.chdir("/")
 print("transport: threads, interruptions and refusals are as they should be")
