@@ -3,7 +3,7 @@ of each FILE also the places that were not. A source that is compiled twice (com
 import glob, json, os, re, subprocess, sys
 
 OWN = re.compile(r"(?:^|/)((?:core|sde|models|solvers|experiments|analysis)/.*)$")
-# Where nothing that can be reached may be missed; docs/faults.md lists what cannot be.
+# The parsers and the part store, of which nothing that can be reached should be missed.
 FULL = re.compile(r"core/(safetensors|data|config|json|number)|experiments/run_(parts|manifest)\.c")
 
 

@@ -27,6 +27,8 @@ CONFIGS = {  # name: verb, configuration, can it be waited for?
     "unet-likelihood": ("likelihood", NETWORK, False),
     "unet-elbo": ("elbo", NETWORK, False),
 }
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # nohup and the like would be inherited
+    signal.signal(number, signal.SIG_DFL)
 dice = random.Random(int(os.environ.get("VPSDE_TEST_SEED", "40")))
 slowest = {"cpu": 0.0, "wall": 0.0}
 
