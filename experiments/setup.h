@@ -357,6 +357,8 @@ vpsde_status vpsde_setup_read_clip(vpsde_clip *clip, vpsde_config *c);
 vpsde_status vpsde_setup_read_classes(vpsde_setup *s, vpsde_config *c);
 vpsde_status vpsde_setup_build_classes(vpsde_setup *s);
 void vpsde_setup_close_classes(vpsde_setup *s);
+/* What pilot states of the model are drawn by: its samples, without a solver. */
+vpsde_sampling vpsde_setup_pilots(const vpsde_setup *s);
 /* The entry's grid with this many steps; one that goes by rates of the model calibrates itself. */
 vpsde_status vpsde_setup_grid(vpsde_grid **grid, vpsde_setup *s, const vpsde_sampler_entry *e,
                               size_t n_steps);

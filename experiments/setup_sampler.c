@@ -264,18 +264,23 @@ static vpsde_status build_stored_grid(const vpsde_setup *s, vpsde_sampler_entry 
     return status;
 }
 
+vpsde_sampling vpsde_setup_pilots(const vpsde_setup *s)
+{
+    return (vpsde_sampling){.process = s->process,
+                            .model = s->model,
+                            .seed = s->seed,
+                            .clip = s->sampler.clip,
+                            .count = s->sampler.count,
+                            .classes = vpsde_setup_classes(s, 0),
+                            .guidance = s->sampler.classes.guidance,
+                            .n_threads = s->threads,
+                            .control = {.stop = s->stop}};
+}
+
 vpsde_status vpsde_setup_grid(vpsde_grid **grid, vpsde_setup *s, const vpsde_sampler_entry *e,
                               size_t n_steps)
 {
-    const vpsde_sampling pilots = {.process = s->process,
-                                   .model = s->model,
-                                   .seed = s->seed,
-                                   .clip = s->sampler.clip,
-                                   .count = s->sampler.count,
-                                   .classes = vpsde_setup_classes(s, 0),
-                                   .guidance = s->sampler.classes.guidance,
-                                   .n_threads = s->threads,
-                                   .control = {.stop = s->stop}};
+    const vpsde_sampling pilots = vpsde_setup_pilots(s);
     return vpsde_grid_calibrate_with(&s->calibrations, grid, e->grid_type, &pilots, n_steps,
                                      e->grid_param, e->times, e->last_step);
 }

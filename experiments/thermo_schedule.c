@@ -42,19 +42,6 @@ typedef struct schedule {
 
 /* ---- the grids -------------------------------------------------------------------------------- */
 
-static vpsde_sampling pilots(const vpsde_setup *s, const vpsde_cli *cli)
-{
-    return (vpsde_sampling){.process = s->process,
-                            .model = s->model,
-                            .seed = s->seed,
-                            .clip = s->sampler.clip,
-                            .count = s->sampler.count,
-                            .classes = vpsde_setup_classes(s, 0),
-                            .guidance = s->sampler.classes.guidance,
-                            .n_threads = cli->threads,
-                            .control = {.stop = s->stop}};
-}
-
 /* One more, which is left out where it cannot have so many steps. */
 static vpsde_status judge(schedule *t, const char *name, vpsde_status status, vpsde_grid *grid)
 {
@@ -213,12 +200,12 @@ static vpsde_status choose_judges(schedule *t, size_t samples, size_t n_classes)
     return VPSDE_OK;
 }
 
-static vpsde_status measure(schedule *t, const vpsde_cli *cli)
+static vpsde_status measure(schedule *t)
 {
     const vpsde_schedule_setup *plan = &t->s->schedule;
     const vpsde_geometry_plan of = {
         .nodes = plan->nodes + 1, .samples = plan->samples, .probes = plan->probes};
-    const vpsde_sampling run = pilots(t->s, cli);
+    const vpsde_sampling run = vpsde_setup_pilots(t->s);
     VPSDE_TRY(vpsde_geometry_measure(&t->geometry, &run, &of));
     t->n_nodes = of.nodes;
     VPSDE_TRY(vpsde_alloc(&t->b, t->n_nodes, sizeof(*t->b)));
@@ -368,7 +355,7 @@ vpsde_status vpsde_thermo_schedule(const vpsde_setup *s, const vpsde_cli *cli, v
 {
     schedule t = {.s = s};
     vpsde_sink *sink = vpsde_run_sink(run);
-    vpsde_status status = measure(&t, cli);
+    vpsde_status status = measure(&t);
     const bool has_geometry = status != VPSDE_EINVAL; /* none down to t = 0, nor of N(0, I) */
     if (!has_geometry) status = VPSDE_OK;
     if (!has_geometry && !cli->quiet) printf("\nschedule: left out; %s\n", vpsde_last_error());
