@@ -16,7 +16,8 @@ static vpsde_status read_list(vpsde_classes_setup *k, vpsde_config *c, size_t n_
     VPSDE_TRY(vpsde_config_wholes(&value, &rank, dims, 1, c, "classes"));
     vpsde_status status = vpsde_alloc(&k->cycle, dims[0], sizeof(*k->cycle));
     for (size_t i = 0; status == VPSDE_OK && i < dims[0]; i++) {
-        if (value[i] >= -1 && value[i] < (double)n_classes && value[i] == floor(value[i])) {
+        if (value[i] >= VPSDE_NO_CLASS && value[i] < (double)n_classes &&
+            value[i] == floor(value[i])) {
             k->cycle[k->n_cycle++] = (int32_t)value[i];
         } else {
             status = vpsde_config_fail(c, "classes",

@@ -19,6 +19,10 @@ static double t_at(const vpsde_setup *s, double tau)
     return vpsde_process_at_lambda(s->process, log(2 * tau / s->data.width)).t;
 }
 
+/* As it can be said and then taken: four decimals, inwards of a bound. */
+static double said_at_most(double tau) { return floor(1e4 * tau) / 1e4; }
+static double said_above(double tau) { return ceil(1e4 * tau) / 1e4; }
+
 /* The process once more, with this t_min. */
 static vpsde_status begin_at(vpsde_setup *s, double t_min, double tau, vpsde_config *section)
 {
@@ -29,16 +33,16 @@ static vpsde_status begin_at(vpsde_setup *s, double t_min, double tau, vpsde_con
     if (!(t_min > 0 && t_min < vpsde_process_t_max(s->process))) {
         return vpsde_config_fail(section, "tau",
                                  "%g wants a t_min that the process does not have; expected one "
-                                 "above %.3g",
-                                 tau, tau_at(s, vpsde_process_t_max(s->process)));
+                                 "above %g",
+                                 tau, said_above(tau_at(s, vpsde_process_t_max(s->process))));
     }
     if (vpsde_model_check_t_min(s->model, t_min) == VPSDE_EINVAL) {
         VPSDE_TRY(vpsde_model_t_min(&trained, s->model));
         return vpsde_config_fail(section, "tau",
                                  "%g wants t_min %.3g, below %.3g, the smallest time the "
-                                 "checkpoint was trained for; expected at most %.4g, or "
+                                 "checkpoint was trained for; expected at most %.8g, or "
                                  "process.override: true",
-                                 tau, t_min, trained, tau_at(s, trained));
+                                 tau, t_min, trained, said_at_most(tau_at(s, trained)));
     }
     VPSDE_TRY(vpsde_process_create(&process, &spec));
     vpsde_process_destroy(s->process);

@@ -78,7 +78,7 @@ static vpsde_status read_class(vpsde_fokker_planck *run, const vpsde_model *mode
 {
     uint64_t class;
     const uint64_t none = model->n_classes;
-    run->class = -1;
+    run->class = VPSDE_NO_CLASS;
     if (model->n_classes == 0) {
         static const char *const keys[] = {"class", "guidance"};
         for (size_t i = 0; i < 2; i++) {

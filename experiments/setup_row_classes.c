@@ -34,7 +34,8 @@ static vpsde_status read_labels(vpsde_setup *s, const vpsde_data *labels)
     for (size_t i = 0; i < d->count; i++) {
         double value;
         VPSDE_TRY(vpsde_data_read(labels, &value, d->first + i, 1, 1, 0));
-        if (!(value >= -1 && value < (double)s->model->n_classes && value == floor(value))) {
+        if (!(value >= VPSDE_NO_CLASS && value < (double)s->model->n_classes &&
+              value == floor(value))) {
             return vpsde_fail(VPSDE_EDATA,
                               "%s: row %zu: class %g; the model's classes are 0 to %zu, and -1 is "
                               "none",

@@ -102,7 +102,7 @@ vpsde_status vpsde_train_samples(const vpsde_setup *s, const vpsde_cli *cli, con
     if (status == VPSDE_OK) status = vpsde_alloc(&classes, n, sizeof(*classes));
     if (status == VPSDE_OK) status = vpsde_alloc(&picture, p.pixels, 1);
     for (size_t i = 0; status == VPSDE_OK && m->n_classes > 0 && i < n; i++) {
-        classes[i] = s->data.classes ? (int32_t)(i % m->n_classes) : -1;
+        classes[i] = s->data.classes ? (int32_t)(i % m->n_classes) : VPSDE_NO_CLASS;
     }
     if (status == VPSDE_OK) status = draw(x, s, cli, m->n_classes > 0 ? classes : NULL);
     if (status == VPSDE_OK) {

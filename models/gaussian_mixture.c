@@ -230,7 +230,7 @@ INLINE void hessian_product(const scratch *w, const mixture *m, size_t d, double
 /* A mixture without classes has none to look at. */
 INLINE int32_t label_of(const mixture *m, const int32_t *classes, size_t i)
 {
-    return classes && m->n_classes > 0 ? classes[i] : MIXTURE_NO_CLASS;
+    return classes && m->n_classes > 0 ? classes[i] : VPSDE_NO_CLASS;
 }
 
 INLINE void each_row(scratch *w, const mixture *m, size_t d, const vpsde_eval *e)

@@ -30,8 +30,6 @@ typedef struct mixture {
     double *log_share; /* (n_classes) log of the weight of a class */
 } mixture;
 
-enum { MIXTURE_NO_CLASS = -1 };
-
 /* Either variances (n, d) or covariances (n, d, d) is given, the other is NULL. EINVAL naming the
  * component; *key is then the offending key of the configuration. */
 vpsde_status mixture_build(mixture **out, const char **key, size_t n, size_t d,

@@ -140,7 +140,7 @@ static vpsde_status deliver_ready(batch *b)
 
 static int32_t class_of(const vpsde_batch_job *job, uint64_t sample)
 {
-    return job->classes ? job->classes[sample - job->first] : -1;
+    return job->classes ? job->classes[sample - job->first] : VPSDE_NO_CLASS;
 }
 
 static vpsde_status call(batch *b, size_t n, const vpsde_coef *c, const double *x, const double *dx)
@@ -173,7 +173,7 @@ static vpsde_status call_waiting(batch *b)
     const size_t n = b->n_waiting, rows = full ? b->n_lanes : n, idle = rows - n;
     for (size_t i = n; i < rows; i++) {
         b->coef[i] = b->coef[0];
-        b->classes[i] = -1;
+        b->classes[i] = VPSDE_NO_CLASS;
     }
     memset(b->x + n * d, 0, idle * d * sizeof(double));
     memset(b->dx + n * wide, 0, idle * wide * sizeof(double));

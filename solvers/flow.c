@@ -17,6 +17,7 @@
 #include <math.h>
 
 #include "core/vec.h"
+#include "solvers/driver.h"
 
 /* What a solve carries along, at the end of lane->own. */
 enum { NOISE_S, NOISE_SUM, NOISE_COUNT, N_NOTES };
@@ -55,6 +56,20 @@ static double *notes(const vpsde_flow *f, const vpsde_lane *lane)
 static double *projected(const vpsde_flow *f, const vpsde_lane *lane, size_t probe)
 {
     return notes(f, lane) + N_NOTES + probe * f->d;
+}
+
+vpsde_batch_job vpsde_flow_job(const vpsde_flow *f)
+{
+    const vpsde_likelihood *run = f->run;
+    return (vpsde_batch_job){.process = run->process,
+                             .model = run->model,
+                             .classes = run->classes,
+                             .first = run->first,
+                             .count = run->count,
+                             .rows = vpsde_block_rows(run->model),
+                             .fibers = vpsde_batch_wants_fibers(run->model),
+                             .integrator = run->integrator,
+                             .param = f->param};
 }
 
 size_t vpsde_flow_dim(const vpsde_flow *f) { return f->d + f->n_logp; }

@@ -40,6 +40,9 @@ typedef struct vpsde_flow_result {
 vpsde_status vpsde_flow_open(vpsde_flow *flow, const vpsde_likelihood *run);
 void vpsde_flow_close(vpsde_flow *flow);
 
+/* A batch job over the run's rows; the caller sets what it integrates and where results go. */
+vpsde_batch_job vpsde_flow_job(const vpsde_flow *flow);
+
 /* Equations and doubles of one lane. */
 size_t vpsde_flow_dim(const vpsde_flow *flow);
 size_t vpsde_flow_lane_doubles(const vpsde_flow *flow);

@@ -329,28 +329,18 @@ static vpsde_status integrate(const transport_job *transport, const double *t, s
 {
     const vpsde_likelihood *run = &transport->run;
     const size_t d = transport->d;
-    vpsde_batch_job job = {
-        .process = run->process,
-        .model = run->model,
-        .classes = run->classes,
-        .first = run->first,
-        .count = run->count,
-        .rows = vpsde_block_rows(run->model),
-        .integrator = run->integrator,
-        .dim = transport->dim,
-        .rtol = transport->rtol,
-        .atol = transport->atol,
-        .param = transport->flow.param,
-        .tangents = transport->chunk,
-        .fibers = vpsde_batch_wants_fibers(run->model),
-        .lane_doubles = vpsde_certificate_doubles(d),
-        .context = transport,
-        .delivery = transport->delivery,
-        .open_block = open_block,
-        .deliver = deliver,
-        .close_block = close_block,
-        .sample = sample,
-    };
+    vpsde_batch_job job = vpsde_flow_job(&transport->flow);
+    job.dim = transport->dim;
+    job.rtol = transport->rtol;
+    job.atol = transport->atol;
+    job.tangents = transport->chunk;
+    job.lane_doubles = vpsde_certificate_doubles(d);
+    job.context = transport;
+    job.delivery = transport->delivery;
+    job.open_block = open_block;
+    job.deliver = deliver;
+    job.close_block = close_block;
+    job.sample = sample;
     vpsde_fill_sink fill;
     VPSDE_TRY(begin(transport, t, vpsde_fill_sink_init(&fill, sink, &job)));
     const vpsde_status status = vpsde_batch_run(&job, n_threads, run->control.stop);

@@ -69,7 +69,7 @@ vpsde_status vpsde_fokker_planck_check(const vpsde_fokker_planck *run)
     VPSDE_TRY(check_axes(run));
     VPSDE_TRY(check_times(run));
     VPSDE_TRY(vpsde_guidance_check(run->guidance, model));
-    if (run->class < -1 || run->class >= (int32_t)model->n_classes) {
+    if (run->class < VPSDE_NO_CLASS || run->class >= (int32_t)model->n_classes) {
         return vpsde_fail(VPSDE_EINVAL, "class: %s has %zu classes, from 0 on, got %d",
                           model->type->name, model->n_classes, (int)run->class);
     }

@@ -35,7 +35,7 @@ typedef struct vpsde_fokker_planck {
     const double *times; /* (n_times) t of what is stored, increasing, within t_min .. t_max */
     size_t n_times;
     double tolerance; /* of a BDF step, relative; a ten-thousandth of it absolute */
-    int32_t class;    /* of the model, or -1 */
+    int32_t class;    /* of the model, or VPSDE_NO_CLASS */
     double guidance;  /* as of sampling; needs a class */
     size_t n_threads;
     vpsde_control control;

@@ -143,7 +143,7 @@ static void place(bench *b, const shared *all, size_t m, size_t first, size_t n)
     const size_t d = all->run->model->dim, k = all->k;
     memset(b->x, 0, all->rows * d * sizeof(*b->x));
     memset(b->dx, 0, all->rows * k * d * sizeof(*b->dx));
-    for (size_t i = 0; i < all->rows; i++) b->classes[i] = -1;
+    for (size_t i = 0; i < all->rows; i++) b->classes[i] = VPSDE_NO_CLASS;
     for (size_t i = 0; i < n; i++) {
         if (all->classes) b->classes[i] = all->classes[first + i];
         if (all->geometry->is_lost[first + i]) continue;

@@ -277,30 +277,20 @@ static vpsde_status open_job(gradient_job *job, const vpsde_likelihood *run)
 static vpsde_status integrate(const gradient_job *gradient, size_t n_threads, vpsde_sink *sink)
 {
     const vpsde_likelihood *run = &gradient->run;
-    vpsde_batch_job job = {
-        .process = run->process,
-        .model = run->model,
-        .classes = run->classes,
-        .first = run->first,
-        .count = run->count,
-        .rows = vpsde_block_rows(run->model),
-        .integrator = run->integrator,
-        .dim = gradient->dim,
-        .rtol = gradient->rtol,
-        .atol = gradient->atol,
-        .param = gradient->flow.param,
-        .tangents = gradient->d,
-        .divergence = true,
-        .gradient = true,
-        .fibers = vpsde_batch_wants_fibers(run->model),
-        .lane_doubles = gradient->d,
-        .context = gradient,
-        .delivery = gradient->delivery,
-        .open_block = open_block,
-        .deliver = deliver,
-        .close_block = close_block,
-        .sample = sample,
-    };
+    vpsde_batch_job job = vpsde_flow_job(&gradient->flow);
+    job.dim = gradient->dim;
+    job.rtol = gradient->rtol;
+    job.atol = gradient->atol;
+    job.tangents = gradient->d;
+    job.divergence = true;
+    job.gradient = true;
+    job.lane_doubles = gradient->d;
+    job.context = gradient;
+    job.delivery = gradient->delivery;
+    job.open_block = open_block;
+    job.deliver = deliver;
+    job.close_block = close_block;
+    job.sample = sample;
     vpsde_fill_sink fill;
     VPSDE_TRY(begin(gradient, vpsde_fill_sink_init(&fill, sink, &job)));
     const vpsde_status status = vpsde_batch_run(&job, n_threads, run->control.stop);

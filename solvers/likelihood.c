@@ -105,29 +105,19 @@ static vpsde_status integrate(const score_job *score, size_t n_threads, vpsde_si
 {
     const vpsde_flow *f = &score->flow;
     const vpsde_likelihood *run = f->run;
-    vpsde_batch_job job = {
-        .process = run->process,
-        .model = run->model,
-        .classes = run->classes,
-        .first = run->first,
-        .count = run->count,
-        .rows = vpsde_block_rows(run->model),
-        .integrator = run->integrator,
-        .dim = vpsde_flow_dim(f),
-        .rtol = f->rtol,
-        .atol = f->atol,
-        .param = f->param,
-        .tangents = f->chunk,
-        .divergence = f->closed,
-        .fibers = vpsde_batch_wants_fibers(run->model),
-        .lane_doubles = vpsde_flow_lane_doubles(f) + 2 * f->d,
-        .context = score,
-        .delivery = score->delivery,
-        .open_block = open_block,
-        .deliver = deliver,
-        .close_block = close_block,
-        .sample = sample,
-    };
+    vpsde_batch_job job = vpsde_flow_job(f);
+    job.dim = vpsde_flow_dim(f);
+    job.rtol = f->rtol;
+    job.atol = f->atol;
+    job.tangents = f->chunk;
+    job.divergence = f->closed;
+    job.lane_doubles = vpsde_flow_lane_doubles(f) + 2 * f->d;
+    job.context = score;
+    job.delivery = score->delivery;
+    job.open_block = open_block;
+    job.deliver = deliver;
+    job.close_block = close_block;
+    job.sample = sample;
     vpsde_fill_sink fill;
     vpsde_sink *const filled = vpsde_fill_sink_init(&fill, sink, &job);
     VPSDE_TRY(vpsde_score_begin(score->delivery, run, f->param, filled));

@@ -31,6 +31,9 @@ typedef enum vpsde_prediction {
  *  to bfloat16, sums stay float32; a faithful emulation, no faster. */
 typedef enum vpsde_compute { VPSDE_COMPUTE_FLOAT32, VPSDE_COMPUTE_BF16 } vpsde_compute;
 
+/** The class of a row that has none, as rows that only fill a call up. */
+enum { VPSDE_NO_CLASS = -1 };
+
 /** One evaluation. Layouts are row-major. */
 typedef struct vpsde_eval {
     size_t n;               /* rows; at most the workspace's */
@@ -39,7 +42,7 @@ typedef struct vpsde_eval {
     size_t coef_stride;     /* 0: all rows share coef[0]; 1: one a row */
     const double *x;        /* (n, d) */
     const double *dx;       /* (n, k, d) tangents, NULL when k == 0 */
-    const int32_t *classes; /* (n) class of each row, -1 for none; NULL: unconditional */
+    const int32_t *classes; /* (n) class of each row or VPSDE_NO_CLASS; NULL: unconditional */
     double *eps;            /* (n, d) out */
     double *deps;           /* (n, k, d) out: J_eps dx; NULL when k == 0 */
     double *div;            /* (n) out: tr J_eps; NULL unless wanted. Only where the type has
@@ -92,7 +95,7 @@ typedef struct vpsde_model_type {
      *  0xFFFFFFFF) of the purpose. */
     vpsde_status (*draw)(const vpsde_model *model, const vpsde_coef *c, uint64_t seed,
                          vpsde_purpose purpose, uint64_t first, size_t n, double *x);
-    /** The two above for rows of given classes, (n) with -1 for none; NULL unless the type has such. */
+    /** The two above for rows of given classes, (n) with VPSDE_NO_CLASS for none; NULL unless the type has such. */
     vpsde_status (*log_p_of)(const vpsde_model *model, size_t n, const vpsde_coef *c,
                              const int32_t *classes, const double *x, double *logp);
     vpsde_status (*draw_of)(const vpsde_model *model, const vpsde_coef *c, uint64_t seed,
@@ -184,7 +187,7 @@ VPSDE_API vpsde_status vpsde_model_eval(const vpsde_model *model, void *ws, cons
 /** logp (n) nats at one time; EINVAL where the model does not know it. */
 VPSDE_API vpsde_status vpsde_model_log_p(const vpsde_model *model, size_t n, const vpsde_coef *c,
                                          const double *x, double *logp);
-/** The same of rows with classes (n), -1 for none; NULL: none has one. */
+/** The same of rows with classes (n), VPSDE_NO_CLASS for none; NULL: none has one. */
 VPSDE_API vpsde_status vpsde_model_log_p_of(const vpsde_model *model, size_t n, const vpsde_coef *c,
                                             const int32_t *classes, const double *x, double *logp);
 /** x[i,:] = exact draw of p_t, of a class where `classes` (n) or NULL has one, for sample first + i. EINVAL

@@ -1,6 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <vpsde/model.h>
+
 #include "core/mem.h"
 #include "models/layers/embedding.h"
 #include "models/layers/pointwise.h"
@@ -14,18 +16,18 @@ static vpsde_status row_of(size_t *row, const vpsde_layer *layer, const vpsde_la
                            size_t i)
 {
     const table *const own = layer->own;
-    const int32_t class = call->classes ? call->classes[i] : -1;
+    const int32_t class = call->classes ? call->classes[i] : VPSDE_NO_CLASS;
     const char *const name = layer->parameter[0].name;
-    if (class == -1 && own->null_row == SIZE_MAX) {
+    if (class == VPSDE_NO_CLASS && own->null_row == SIZE_MAX) {
         return vpsde_fail(VPSDE_EINVAL,
                           "%s: the network has no row for class -1 (none), give one of 0 to %zu",
                           name, own->n_classes - 1);
     }
-    if (class < -1 || (class >= 0 && (size_t) class >= own->n_classes)) {
+    if (class < VPSDE_NO_CLASS || (class >= 0 && (size_t) class >= own->n_classes)) {
         return vpsde_fail(VPSDE_EINVAL, "%s: class %d is not one of 0 to %zu", name, (int)class,
                           own->n_classes - 1);
     }
-    *row = class == -1 ? own->null_row : (size_t) class;
+    *row = class == VPSDE_NO_CLASS ? own->null_row : (size_t) class;
     return VPSDE_OK;
 }
 

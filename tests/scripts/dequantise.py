@@ -1,7 +1,7 @@
 """dequantise.py VPSDE: 8-bit data through `likelihood`: every kind of dequantisation and its attributes, t_min that
 follows from tau, rows that depend on their index alone, runs that are killed and resumed, memory that does not grow
 with the number of rows beyond the file's own bytes."""
-import os, signal, struct, subprocess, sys, tempfile, time
+import os, re, signal, struct, subprocess, sys, tempfile, time
 
 import h5py
 import numpy as np
@@ -91,6 +91,19 @@ def times(t_min):
     assert not os.path.exists("no.h5")
 
 
+def bound():
+    """The largest tau of a trained network, as its refusal says it, is taken."""
+    with open("net.yaml", "w") as f:
+        f.write("process: {schedule: vp-linear}\nmodel: {kind: mlp, hidden: 8, layers: 1, time_features: 4}\n"
+                "data: {path: pixels.idx, range: [-1, 1]}\ntrain: {steps: 2, batch: 8}\n")
+    run("train", "net.yaml", "-o", "net.safetensors", "-q")
+    ask = ("likelihood", "normal.yaml", "-o", "bound.h5", "-q", "--set", "model={path: net.safetensors}", "--set",
+           "process.terminal=standard-normal", "--set", "data.count=1", "--set")
+    refused = run(*ask, "likelihood.dequantization.tau=100", code=3)
+    said = re.search(r"expected at most ([\d.]+),", refused)[1]
+    run(*ask, "likelihood.dequantization.tau=" + said)
+
+
 def alone():
     """Rows 20 .. 22 alone have the bits they have among the others."""
     for name in ("eight", "normal"):
@@ -155,6 +168,7 @@ with tempfile.TemporaryDirectory() as folder:
     idx("many.idx", rng.integers(60, 200, (6000, 2)))
     t_min = kinds()
     times(t_min)
+    bound()
     alone()
     resumed()
     few, many = peak(1000), peak(10000)
