@@ -106,7 +106,7 @@ static vpsde_status sum_units(double **out, const vpsde_statistic *s, size_t uni
 
 static double of_means(const vpsde_statistic *s, const double *total, double rows)
 {
-    double mean[VPSDE_COLUMNS_MAX];
+    double mean[VPSDE_COLUMNS_MAX] = {0};
     for (size_t c = 0; c < s->n_columns; c++) mean[c] = total[c] / rows;
     return s->finish ? s->finish(mean) : mean[0];
 }

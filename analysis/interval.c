@@ -76,7 +76,7 @@ static vpsde_status acceleration(double *out, const vpsde_statistic *s, size_t u
     }
     for (size_t u = 0; u < units; u++) {
         const double rows = total[columns] - without[columns * units + u];
-        double means[VPSDE_COLUMNS_MAX];
+        double means[VPSDE_COLUMNS_MAX] = {0};
         for (size_t c = 0; c < columns; c++) means[c] = (total[c] - without[c * units + u]) / rows;
         value[u] = s->finish ? s->finish(means) : means[0];
         mean += value[u] / (double)units;

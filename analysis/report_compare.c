@@ -207,12 +207,12 @@ static const vpsde_page_head verdict_heads[N_VERDICT] = {
 /* How many words a list has. */
 static double count_words(const char *words)
 {
-    double n = 0;
+    size_t n = 0;
     for (const char *c = words + strspn(words, " "); *c; n++) {
         c += strcspn(c, " ");
         c += strspn(c, " ");
     }
-    return n;
+    return (double)n;
 }
 
 static vpsde_status put_verdict(const vpsde_page *r, double *const *v, size_t i)

@@ -77,7 +77,7 @@ vpsde_status vpsde_page_matrix(double **values, size_t *rows, size_t *columns, c
 vpsde_status vpsde_page_word(char **word, const char *list, double index)
 {
     const char *c = list + strspn(list, " ");
-    for (double i = 0; i < index && *c; i++) {
+    for (size_t i = 0; (double)i < index && *c; i++) {
         c += strcspn(c, " ");
         c += strspn(c, " ");
     }

@@ -103,7 +103,8 @@ static vpsde_status put_states(const vpsde_page *r, const vpsde_h5_node *run, si
     const vpsde_h5_node *final = vpsde_h5_tree_find(&r->tree, run->path, "final");
     vpsde_page_state state;
     vpsde_json *j = r->json;
-    if (!final || final->is_group || !vpsde_page_state_of(&state, final, 1)) return VPSDE_OK;
+    if (n_runs == 0 || !final || final->is_group) return VPSDE_OK;
+    if (!vpsde_page_state_of(&state, final, 1)) return VPSDE_OK;
     const size_t most = state.image ? IMAGE_BYTES / n_runs / state.picture : POINTS / n_runs / 2;
     const size_t each = state.image ? IMAGES_EACH : POINTS_EACH;
     size_t n = final->dims[0] < each ? final->dims[0] : each;

@@ -74,7 +74,7 @@ static const field slope_fields[] = {
     SLOPE(points, VPSDE_I64, NO_WORDS, "levels in the window: error above 10 floors and below 0.1"),
 };
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-enum { FIELDS_MAX = LENGTH(fixed_fields) + 3 * VPSDE_METRICS_MAX, NAME = 32 };
+enum { FIELDS_MAX = LENGTH(fixed_fields) + 3ul * VPSDE_METRICS_MAX, NAME = 32 };
 
 typedef struct layout {
     field fields[FIELDS_MAX];
