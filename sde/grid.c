@@ -68,7 +68,7 @@ static vpsde_status check_request(const request *r)
     if (!r->type->place_by && r->rates) {
         return vpsde_fail(VPSDE_EINVAL, "grid %s goes by no rates", r->type->name);
     }
-    if (r->type->by_metric && !r->rates->metric) {
+    if (r->type->by_metric && !(r->rates && r->rates->metric)) {
         return vpsde_fail(VPSDE_EINVAL, "grid %s goes by the metric, which the rates do not have",
                           r->type->name);
     }
@@ -80,6 +80,7 @@ static vpsde_status place(double *t, double *values, const request *r)
 {
     const vpsde_param *table = r->type->params;
     if (r->type->takes_times) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): looked at by check */
         memcpy(t, r->times, (r->n_steps + 1) * sizeof(*t));
         return VPSDE_OK;
     }

@@ -50,14 +50,15 @@ static void moments_t(const vpsde_step *s, double *on)
         straight(s, 0, on);
         return;
     }
-    const double lambda = s->at->lambda, panels = ceil(fabs(s->next->lambda - lambda));
-    const double half = (s->next->lambda - lambda) / (2 * panels);
+    const double lambda = s->at->lambda, apart = s->next->lambda - lambda;
+    const size_t panels = (size_t)ceil(fabs(apart));
+    const double half = apart / (2 * (double)panels);
 
     for (size_t m = 0; m < VPSDE_ADAMS_MAX; m++) on[m] = 0;
-    for (double p = 0; p < panels; p++) {
+    for (size_t p = 0; p < panels; p++) {
         for (size_t i = 0; i < 10; i++) {
             const double place = i < 5 ? point[i] : -point[i - 5];
-            const double at = lambda + half * (2 * p + 1 + place);
+            const double at = lambda + half * ((double)(2 * p + 1) + place);
             const double away = vpsde_process_at_lambda(s->process, at).t - s->at->t;
             double term = -s->next->alpha * half * weight[i % 5] * exp(-at);
             for (size_t m = 0; m < VPSDE_ADAMS_MAX; m++) {

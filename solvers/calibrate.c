@@ -53,6 +53,12 @@ static vpsde_status plan_of(plan *p, const vpsde_grid_type *type, const vpsde_pr
     return vpsde_fail(VPSDE_EINTERNAL, "grid %s goes by rates and has no pilot_nodes", type->name);
 }
 
+static bool is_plan(const plan *p, const plan *q)
+{
+    return p->b[0] == q->b[0] && p->b[1] == q->b[1] && p->nodes == q->nodes &&
+           p->samples == q->samples && p->probes == q->probes;
+}
+
 /* ---- without the metric ----------------------------------------------------------------------- */
 
 /* rates (3, n): b, dissipation, entropy */
@@ -164,7 +170,7 @@ static vpsde_status calibrate(vpsde_calibrations *kept, vpsde_grid **out,
     VPSDE_TRY(check(run));
     VPSDE_TRY(plan_of(&p, type, run->process, param));
     const struct vpsde_calibration *found = kept->last;
-    while (found && memcmp(&found->plan, &p, sizeof(p)) != 0) found = found->before;
+    while (found && !is_plan(&found->plan, &p)) found = found->before;
     if (!found) {
         VPSDE_TRY(add(kept, &p, run));
         found = kept->last;

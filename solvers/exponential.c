@@ -128,6 +128,7 @@ void vpsde_multistep_of(vpsde_step *s, const vpsde_exponential *e, size_t p, siz
     double tau[VPSDE_EXPONENTIAL_TERMS] = {0}, c[VPSDE_EXPONENTIAL_TERMS];
     for (size_t j = 0; j < order; j++) tau[j] = s->node[s->k - j].lambda - s->at->lambda;
     vpsde_exponential_weights(order, tau, e->on, c);
+    /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): an order is at least 1 */
     vec_lin2(count, s->x, e->on_x, s->x, c[0], s->w[s->k % p]);
     for (size_t j = 1; j < order; j++) {
         vec_lin2(count, s->x, 1, s->x, c[j], s->w[(s->k - j) % p]);

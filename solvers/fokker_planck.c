@@ -51,8 +51,8 @@ static vpsde_status check_times(const vpsde_fokker_planck *run)
         const double t = run->times[k];
         if (!(t >= t_min && t <= t_max && (k == 0 || t > run->times[k - 1]))) {
             return vpsde_fail(VPSDE_EINVAL,
-                              "times: expected an increasing list within [%g, %g], got %g at place "
-                              "%zu",
+                              "times: expected an increasing list from process.t_min = %g to "
+                              "process.t_max = %g, got %g at place %zu",
                               t_min, t_max, t, k);
         }
     }
@@ -89,11 +89,8 @@ vpsde_status vpsde_fokker_planck_check(const vpsde_fokker_planck *run)
 
 static bool is_outermost(const vpsde_fp_cells *cells, size_t e)
 {
-    const size_t place[VPSDE_FP_DIM] = {e / cells->n[1], e % cells->n[1]};
-    for (size_t a = 0; a < cells->d; a++) {
-        if (place[a] == 0 || place[a] + 1 == cells->n[a]) return true;
-    }
-    return false;
+    const size_t *n = cells->n, row = e / n[1], column = e % n[1];
+    return row == 0 || row + 1 == n[0] || (cells->d > 1 && (column == 0 || column + 1 == n[1]));
 }
 
 /* q log q, 0 where the tolerance of time leaves q at or below 0. */

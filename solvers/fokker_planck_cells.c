@@ -185,6 +185,7 @@ static vpsde_status place_cells(vpsde_fp_cells *c)
         for (size_t i = 0; i < c->n[a]; i++) c->middle[a][i] = low + ((double)i + 0.5) * c->h[a];
     }
     for (size_t e = 0; e < c->n_cells; e++) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): n[1] is 1 in one dimension */
         c->centre[e * c->d] = c->middle[0][e / c->n[1]];
         if (c->d > 1) c->centre[e * c->d + 1] = c->middle[1][e % c->n[1]];
     }

@@ -120,6 +120,7 @@ void orders_points(const orders_problem *p, const vpsde_coef *t, double *x)
         const double spread = ((double)i + 0.5) / ORDERS_POINTS;
         const double share[2] = {spread, fmod(0.5 + 0.6180339887498949 * (double)i, 1)};
         for (size_t j = 0; j < p->d; j++) {
+            /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): d <= 2 */
             x[i * p->d + j] = orders_quantile(&p->law[j], t, 0.02 + 0.96 * share[j]);
         }
         rotate(p, 1, x + i * p->d);

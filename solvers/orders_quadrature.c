@@ -12,7 +12,15 @@
 #include "solvers/orders_impl.h"
 #include "solvers/orders_inputs.h"
 
-enum { FIRST_STEPS = 12, N_STEPS = 5, N_TESTS = 3, Y_POINTS = 201, STENCIL = 8, NORMALS_MAX = 4 };
+enum {
+    FIRST_STEPS = 12,
+    N_STEPS = 5,
+    N_TESTS = 3,
+    Y_POINTS = 201,
+    STENCIL = 8,
+    BEFORE = STENCIL / 2 - 1,
+    NORMALS_MAX = 4
+};
 static const double y_max = 7;
 
 /* Gauss-Hermite nodes an axis, for 1 .. NORMALS_MAX normals: x^(2n - 1) exactly. */
@@ -167,7 +175,7 @@ static void interpolation(double *share, size_t *first, double x)
     static const double barycentric[STENCIL] = {-1, 7, -21, 35, -35, 21, -7, 1};
     const double at = fmin(fmax((x / y_max + 1) / 2, 0), 1) * (Y_POINTS - 1);
     double sum = 0;
-    *first = at > STENCIL / 2 - 1 ? (size_t)at - (STENCIL / 2 - 1) : 0;
+    *first = at > BEFORE ? (size_t)at - BEFORE : 0;
     if (*first > Y_POINTS - STENCIL) *first = Y_POINTS - STENCIL;
     for (size_t i = 0; i < STENCIL; i++) {
         const double r = at - (double)(*first + i);

@@ -88,6 +88,7 @@ static vpsde_status tweedie(vpsde_lane *lane, const vpsde_coef *c, const double 
 static void store_noise(const flow *f, vpsde_lane *lane, size_t m)
 {
     const size_t k = f->report->stored[m];
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): stored nodes are nodes of a grid */
     const vpsde_coef *node = &f->run->grid->node[k];
     double *z = scratch_of(lane);
     const bool follows = lane->walk.path && lane->walk.n_draws == 0 && k < f->run->grid->n_steps &&

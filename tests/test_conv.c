@@ -146,15 +146,15 @@ static void poison(size_t count, float *scratch)
     for (size_t e = 0; e < count; e++) scratch[e] = NAN;
 }
 
-static vpsde_layer_call bench_call(const bench *b)
+static vpsde_layer_call call_with(const bench *b, float *scratch)
 {
     vpsde_layer_call call = {.n = IMAGES, .k = TANGENTS, .parameters = b->parameters};
     call.out = b->out;
     call.dout = b->dout;
     call.gout = b->gout;
     call.gradient = b->gradient;
-    call.scratch = b->scratch;
-    poison(b->layer.scratch, b->scratch);
+    call.scratch = scratch;
+    poison(b->layer.scratch, scratch);
     for (size_t i = 0; i < VPSDE_LAYER_INPUTS; i++) {
         call.in[i] = b->in[i];
         call.din[i] = b->din[i];
@@ -162,6 +162,8 @@ static vpsde_layer_call bench_call(const bench *b)
     }
     return call;
 }
+
+static vpsde_layer_call bench_call(const bench *b) { return call_with(b, b->scratch); }
 
 /* The definition, term by term: visit(data, image, output, input, weight) for every product, where
  * the input is an element of source s. */
@@ -445,9 +447,8 @@ static vpsde_status run_blocks(void *data, vpsde_queue *queue)
     VPSDE_TRY(layer->type->workspace_create(&ws, layer, 1, false));
     float *const scratch = floats(layer->scratch, 0);
     for (size_t i; status == VPSDE_OK && vpsde_queue_take(queue, &i);) {
-        vpsde_layer_call call = bench_call(run->b);
+        vpsde_layer_call call = call_with(run->b, scratch);
         call.n = 1;
-        call.scratch = scratch;
         call.out = run->out + i * vpsde_extent_floats(layer->out);
         for (size_t a = 0; a < 3; a++) {
             if (call.in[a]) call.in[a] += i * vpsde_extent_floats(layer->in[a]);

@@ -160,6 +160,7 @@ vpsde_status vpsde_conv_make(vpsde_layer *layer, const vpsde_conv_spec *spec,
 {
     static const vpsde_conv_way *const ways[] = {&vpsde_conv_winograd, &vpsde_conv_few,
                                                  &vpsde_conv_direct};
+    enum { N_WAYS = sizeof(ways) / sizeof(ways[0]) }; /* the last takes all */
     vpsde_conv_spec full = *spec;
     if (full.scale == 0) full.scale = 1;
     if (full.n_parts == 0) full.n_parts = 1;
@@ -173,7 +174,7 @@ vpsde_status vpsde_conv_make(vpsde_layer *layer, const vpsde_conv_spec *spec,
     layer->flops = 2 * (double)vpsde_extent_floats(layer->out) *
                    (double)(spec->kernel * spec->kernel * (in[0].channels + in[1].channels));
     size_t way = 0;
-    while (!ways[way]->takes(&full, in)) way++;
+    while (way + 1 < N_WAYS && !ways[way]->takes(&full, in)) way++;
     const vpsde_status status = ways[way]->make(layer, &full);
     if (status != VPSDE_OK && layer->type) layer->type->destroy(layer);
     return status;

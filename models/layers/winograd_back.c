@@ -100,10 +100,12 @@ WINOGRAD_INLINE void gather_tiles(size_t count, size_t c, winograd_map map, size
 WINOGRAD_INLINE void gather_lines(size_t count, winograd_map map, size_t planes,
                                   const float *const *v, float *const *gx)
 {
+    /* NOLINTBEGIN(clang-analyzer-core.uninitialized.Assign): 3 or 4, as many as are set */
     const float *const v0 = v[0], *const v1 = v[1], *const v2 = v[2],
                        *const v3 = v[planes > 3 ? 3 : 2];
     float *const d0 = gx[0], *const d1 = gx[1], *const d2 = gx[2],
                  *const d3 = gx[planes > 3 ? 3 : 2];
+    /* NOLINTEND(clang-analyzer-core.uninitialized.Assign) */
     VPSDE_INDEPENDENT
     for (size_t e = 0; e < count; e++) {
         const float a[4] = {v0[e], v1[e], v2[e], v3[e]};

@@ -97,10 +97,12 @@ WINOGRAD_INLINE void winograd_g_doubled_back(float *g, const float *u)
 WINOGRAD_INLINE void winograd_line(size_t count, winograd_map map, size_t n_from,
                                    const float *const *from, size_t n_to, float *const *to)
 {
+    /* NOLINTBEGIN(clang-analyzer-core.uninitialized.Assign): 3 or 4, as many as are set */
     const float *const f0 = from[0], *const f1 = from[1], *const f2 = from[n_from > 2 ? 2 : 0],
                        *const f3 = from[n_from > 3 ? 3 : 0];
     float *const t0 = to[0], *const t1 = to[1], *const t2 = to[n_to > 2 ? 2 : 0],
                  *const t3 = to[n_to > 3 ? 3 : 0];
+    /* NOLINTEND(clang-analyzer-core.uninitialized.Assign) */
     VPSDE_INDEPENDENT
     for (size_t e = 0; e < count; e++) {
         const float a[4] = {f0[e], f1[e], f2[e], f3[e]};
