@@ -10,6 +10,8 @@
 #include "core/file.h"
 #include "core/mem.h"
 
+enum { FIRST_PIECE = 1 << 12 };
+
 vpsde_status vpsde_config_parse(vpsde_config **out, const char *text, size_t length,
                                 const char *name, const char *folder, char *const *overrides,
                                 size_t n)
@@ -49,12 +51,19 @@ static vpsde_status fail_read(const char *path, int error)
     return vpsde_fail(VPSDE_ECONFIG, "%s: cannot be read: %s", path, strerror(error));
 }
 
-/* One byte more than allowed is enough to tell that the file is too large. */
-static vpsde_status read_all(char *text, size_t size, size_t *length, const char *path, int fd)
+/* The whole file, which may be a pipe, into fresh memory. One byte more than allowed is enough to tell
+ * that it is too large. */
+static vpsde_status read_all(char **text, size_t *length, const char *path, int fd)
 {
-    *length = 0;
-    while (*length < size) {
-        const ssize_t got = read(fd, text + *length, size - *length);
+    const size_t most = (size_t)VPSDE_CONFIG_BYTES_MAX + 1;
+    for (size_t room = 0; *length < most;) {
+        if (*length == room) {
+            room = room < most / 2 ? 2 * room + FIRST_PIECE : most;
+            char *larger = realloc(*text, room);
+            if (!larger) return vpsde_fail(VPSDE_ENOMEM, "cannot allocate %zu bytes", room);
+            *text = larger;
+        }
+        const ssize_t got = read(fd, *text + *length, room - *length);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return fail_read(path, errno);
         if (got == 0) break;
@@ -63,11 +72,11 @@ static vpsde_status read_all(char *text, size_t size, size_t *length, const char
     return VPSDE_OK;
 }
 
-static vpsde_status read_file(char *text, size_t size, size_t *length, const char *path)
+static vpsde_status read_file(char **text, size_t *length, const char *path)
 {
     const int fd = vpsde_fd_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return fail_read(path, errno);
-    const vpsde_status status = read_all(text, size, length, path, fd);
+    const vpsde_status status = read_all(text, length, path, fd);
     close(fd);
     return status;
 }
@@ -75,11 +84,9 @@ static vpsde_status read_file(char *text, size_t size, size_t *length, const cha
 vpsde_status vpsde_config_open(vpsde_config **out, const char *path, char *const *overrides,
                                size_t n)
 {
-    const size_t size = (size_t)VPSDE_CONFIG_BYTES_MAX + 1;
-    char *text, *folder = NULL;
+    char *text = NULL, *folder = NULL;
     size_t length = 0;
-    VPSDE_TRY(vpsde_alloc(&text, size, 1));
-    vpsde_status status = read_file(text, size, &length, path);
+    vpsde_status status = read_file(&text, &length, path);
     if (status == VPSDE_OK) status = vpsde_strdup(&folder, path);
     if (status == VPSDE_OK) {
         status = vpsde_config_parse(out, text, length, path, dirname(folder), overrides, n);

@@ -74,54 +74,75 @@ static vpsde_status split_path(vpsde_source *source, const char *path)
     return VPSDE_OK;
 }
 
-/* The file's bytes and hash, and its first bytes inflated. HDF5 reads its file by itself. */
+/* The file's bytes, or only the hash of an HDF5 file, which is read by HDF5 itself. */
 static vpsde_status fetch(vpsde_source *source, char sha256[65])
 {
     int fd;
-    VPSDE_TRY(vpsde_alloc(&source->head, VPSDE_DATA_HEAD, 1));
-    if (source->dataset) {
-        VPSDE_TRY(vpsde_file_open(&fd, &source->size, source->file));
-        close(fd);
-        const vpsde_status status = vpsde_sha256_file(sha256, source->file);
-        return status == VPSDE_OK ? status : vpsde_fail(VPSDE_EDATA, "%s", vpsde_last_error());
-    }
-    VPSDE_TRY(vpsde_file_load(&source->bytes, &source->size, source->file));
-    vpsde_sha256(sha256, source->bytes, source->size);
+    if (!source->dataset) return vpsde_file_load(&source->bytes, &source->size, source->file);
+    VPSDE_TRY(vpsde_file_open(&fd, &source->size, source->file));
+    close(fd);
+    const vpsde_status status = vpsde_sha256_file(sha256, source->file);
+    return status == VPSDE_OK ? status : vpsde_fail(VPSDE_EDATA, "%s", vpsde_last_error());
+}
+
+/* The file's first bytes, inflated. */
+static vpsde_status look(vpsde_source *source)
+{
     source->gz = source->size >= 2 && source->bytes[0] == 0x1f && source->bytes[1] == 0x8b;
     if (source->gz) {
-        return vpsde_gz_head(source->head, VPSDE_DATA_HEAD, &source->head_size, source->bytes,
+        VPSDE_TRY(vpsde_alloc(&source->inflated, VPSDE_DATA_HEAD, 1));
+        source->head = source->inflated;
+        return vpsde_gz_head(source->inflated, VPSDE_DATA_HEAD, &source->head_size, source->bytes,
                              source->size, source->path);
     }
+    source->head = source->bytes;
     source->head_size = source->size < VPSDE_DATA_HEAD ? source->size : VPSDE_DATA_HEAD;
-    memcpy(source->head, source->bytes, source->head_size);
     return VPSDE_OK;
 }
 
-static vpsde_status fill(vpsde_data *data, const char *path)
+static vpsde_status fill(vpsde_data *data, vpsde_source *source)
 {
-    vpsde_source source = {.path = NULL};
-    VPSDE_TRY(vpsde_strdup(&data->path, path));
-    vpsde_status status = split_path(&source, path);
-    if (status == VPSDE_OK) status = fetch(&source, data->sha256);
-    if (status == VPSDE_OK) status = vpsde_data_load(data, &source);
-    free(source.file);
-    free(source.bytes);
-    free(source.head);
-    return status == VPSDE_OK ? vpsde_data_check_finite(data) : status;
+    VPSDE_TRY(vpsde_strdup(&data->path, source->path));
+    if (!source->bytes) VPSDE_TRY(fetch(source, data->sha256));
+    if (source->bytes) {
+        vpsde_sha256(data->sha256, source->bytes, source->size);
+        VPSDE_TRY(look(source));
+    }
+    VPSDE_TRY(vpsde_data_load(data, source));
+    return vpsde_data_check_finite(data);
+}
+
+/* Gives back what the source holds. */
+static vpsde_status create(vpsde_data **out, vpsde_source *source)
+{
+    vpsde_data *data;
+    *out = NULL;
+    vpsde_status status = vpsde_alloc(&data, 1, sizeof(*data));
+    if (status == VPSDE_OK) {
+        status = fill(data, source);
+        if (status == VPSDE_OK) {
+            *out = data;
+        } else {
+            vpsde_data_close(data);
+        }
+    }
+    free(source->file);
+    free(source->bytes);
+    free(source->inflated);
+    return status;
 }
 
 vpsde_status vpsde_data_open(vpsde_data **out, const char *path)
 {
-    vpsde_data *data;
+    vpsde_source source = {.path = NULL};
     *out = NULL;
-    VPSDE_TRY(vpsde_alloc(&data, 1, sizeof(*data)));
-    const vpsde_status status = fill(data, path);
-    if (status == VPSDE_OK) {
-        *out = data;
-    } else {
-        vpsde_data_close(data);
-    }
-    return status;
+    VPSDE_TRY(split_path(&source, path));
+    return create(out, &source);
+}
+
+vpsde_status vpsde_data_parse(vpsde_data **out, unsigned char *bytes, size_t size, const char *path)
+{
+    return create(out, &(vpsde_source){.path = path, .bytes = bytes, .size = size});
 }
 
 void vpsde_data_close(vpsde_data *data)

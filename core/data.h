@@ -15,6 +15,9 @@ typedef struct vpsde_data vpsde_data;
 /* EDATA when it cannot be read or does not fit its format, EINVAL when it is larger than this
  * machine's memory. `path` may be FILE.h5:/group/dataset (or .hdf5). */
 vpsde_status vpsde_data_open(vpsde_data **out, const char *path);
+/* The same of a file's bytes, from malloc, which it takes over; `path` stands for it in messages. */
+vpsde_status vpsde_data_parse(vpsde_data **out, unsigned char *bytes, size_t size,
+                              const char *path);
 void vpsde_data_close(vpsde_data *data);
 
 size_t vpsde_data_rows(const vpsde_data *data);

@@ -21,8 +21,9 @@ typedef struct vpsde_source {
     bool gz;
     unsigned char *bytes; /* the whole file, as stored; NULL for HDF5 */
     size_t size;
-    unsigned char *head; /* its first bytes, inflated; of VPSDE_DATA_HEAD */
+    const unsigned char *head; /* its first bytes, inflated; at most VPSDE_DATA_HEAD */
     size_t head_size;
+    unsigned char *inflated; /* what head is then, or NULL */
 } vpsde_source;
 
 /* Sets rows, dim, rank and shape from the file's axes; EDATA when there is nothing in them. */

@@ -224,16 +224,32 @@ static vpsde_status read_header(vpsde_safetensors *file, const unsigned char *te
     return VPSDE_OK;
 }
 
-/* The data, once the header is known to describe exactly this many bytes. */
-static vpsde_status read_data(vpsde_safetensors *file, const span *spans, int fd, size_t start,
-                              size_t size, const unsigned char *prefix, const unsigned char *text)
+/* A file, or its bytes in memory. */
+typedef struct source {
+    const char *path;
+    size_t size;
+    int fd;
+    const unsigned char *bytes; /* NULL: in the file */
+} source;
+
+/* Of what the size says is there. */
+static vpsde_status take(const source *from, void *out, size_t n, size_t offset)
 {
-    VPSDE_TRY(vpsde_file_budget(size, file->path));
-    VPSDE_TRY(vpsde_alloc(&file->bytes, size, 1));
+    if (!from->bytes) return vpsde_file_read(from->fd, out, n, offset, from->path);
+    memcpy(out, from->bytes + offset, n);
+    return VPSDE_OK;
+}
+
+/* The data, once the header is known to describe exactly this many bytes. */
+static vpsde_status read_data(vpsde_safetensors *file, const span *spans, const source *from,
+                              size_t start, const unsigned char *prefix, const unsigned char *text)
+{
+    VPSDE_TRY(vpsde_file_budget(from->size, file->path));
+    VPSDE_TRY(vpsde_alloc(&file->bytes, from->size, 1));
     memcpy(file->bytes, prefix, PREFIX);
     memcpy(file->bytes + PREFIX, text, start - PREFIX);
-    VPSDE_TRY(vpsde_file_read(fd, file->bytes + start, size - start, start, file->path));
-    vpsde_sha256(file->sha256, file->bytes, size);
+    VPSDE_TRY(take(from, file->bytes + start, from->size - start, start));
+    vpsde_sha256(file->sha256, file->bytes, from->size);
     for (size_t i = 0; i < file->count; i++) {
         spans[i].tensor->data = file->bytes + start + spans[i].begin;
     }
@@ -258,49 +274,59 @@ static vpsde_status header_length(size_t *length, const unsigned char *prefix, s
                       size - PREFIX < HEADER_MAX ? size - PREFIX : (size_t)HEADER_MAX, size);
 }
 
-static vpsde_status read_parts(vpsde_safetensors *file, int fd, size_t size)
+static vpsde_status read_parts(vpsde_safetensors *file, const source *from)
 {
     unsigned char prefix[PREFIX], *text = NULL;
     span *spans = NULL;
     size_t length = 0;
-    if (size < PREFIX + 2) {
+    if (from->size < PREFIX + 2) {
         return vpsde_fail(VPSDE_EDATA,
                           "%s: %zu bytes are too few for a safetensors file, at byte 0", file->path,
-                          size);
+                          from->size);
     }
-    VPSDE_TRY(vpsde_file_read(fd, prefix, PREFIX, 0, file->path));
-    VPSDE_TRY(header_length(&length, prefix, size, file->path));
+    VPSDE_TRY(take(from, prefix, PREFIX, 0));
+    VPSDE_TRY(header_length(&length, prefix, from->size, file->path));
     const size_t start = PREFIX + length;
     vpsde_status status = vpsde_alloc(&text, length, 1);
-    if (status == VPSDE_OK) status = vpsde_file_read(fd, text, length, PREFIX, file->path);
+    if (status == VPSDE_OK) status = take(from, text, length, PREFIX);
     if (status == VPSDE_OK) status = read_header(file, text, length);
     if (status == VPSDE_OK) status = vpsde_alloc(&spans, file->count, sizeof(*spans));
-    if (status == VPSDE_OK) status = read_entries(file, spans, text, length, size - start);
-    if (status == VPSDE_OK) status = read_data(file, spans, fd, start, size, prefix, text);
+    if (status == VPSDE_OK) status = read_entries(file, spans, text, length, from->size - start);
+    if (status == VPSDE_OK) status = read_data(file, spans, from, start, prefix, text);
     free(spans);
     free(text);
     return status;
 }
 
-vpsde_status vpsde_safetensors_open(vpsde_safetensors **out, const char *path)
+static vpsde_status create(vpsde_safetensors **out, const source *from)
 {
     vpsde_safetensors *file;
-    int fd;
-    size_t size;
-    *out = NULL;
-    VPSDE_TRY(vpsde_file_open(&fd, &size, path));
-    vpsde_status status = vpsde_alloc(&file, 1, sizeof(*file));
+    VPSDE_TRY(vpsde_alloc(&file, 1, sizeof(*file)));
+    vpsde_status status = vpsde_strdup(&file->path, from->path);
+    if (status == VPSDE_OK) status = read_parts(file, from);
     if (status == VPSDE_OK) {
-        status = vpsde_strdup(&file->path, path);
-        if (status == VPSDE_OK) status = read_parts(file, fd, size);
-        if (status == VPSDE_OK) {
-            *out = file;
-        } else {
-            vpsde_safetensors_close(file);
-        }
+        *out = file;
+    } else {
+        vpsde_safetensors_close(file);
     }
-    close(fd);
     return status;
+}
+
+vpsde_status vpsde_safetensors_open(vpsde_safetensors **out, const char *path)
+{
+    source from = {.path = path};
+    *out = NULL;
+    VPSDE_TRY(vpsde_file_open(&from.fd, &from.size, path));
+    const vpsde_status status = create(out, &from);
+    close(from.fd);
+    return status;
+}
+
+vpsde_status vpsde_safetensors_parse(vpsde_safetensors **out, const void *bytes, size_t size,
+                                     const char *path)
+{
+    *out = NULL;
+    return create(out, &(source){.path = path, .size = size, .bytes = bytes});
 }
 
 void vpsde_safetensors_close(vpsde_safetensors *file)

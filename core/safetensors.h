@@ -23,6 +23,9 @@ typedef struct vpsde_tensor {
 
 /* Reads a whole file (pread, never mmap). EDATA names tensor and byte, or why it cannot be read. */
 vpsde_status vpsde_safetensors_open(vpsde_safetensors **out, const char *path);
+/* The same of a file's bytes, of which it keeps a copy; `path` stands for it in messages. */
+vpsde_status vpsde_safetensors_parse(vpsde_safetensors **out, const void *bytes, size_t size,
+                                     const char *path);
 void vpsde_safetensors_close(vpsde_safetensors *file);
 size_t vpsde_safetensors_count(const vpsde_safetensors *file);
 const vpsde_tensor *vpsde_safetensors_at(const vpsde_safetensors *file, size_t index);

@@ -21,6 +21,9 @@ typedef struct vpsde_diffusers_scheduler {
 vpsde_status vpsde_diffusers_scheduler_init(vpsde_diffusers_scheduler *s);
 /* EDATA naming the key. Free what it holds with vpsde_diffusers_scheduler_clear. */
 vpsde_status vpsde_diffusers_scheduler_load(vpsde_diffusers_scheduler *s, const char *path);
+/* The same of text that `where` names. */
+vpsde_status vpsde_diffusers_scheduler_parse(vpsde_diffusers_scheduler *s, const char *text,
+                                             size_t length, const char *where);
 void vpsde_diffusers_scheduler_clear(vpsde_diffusers_scheduler *s);
 
 /* The files of a folder; each fresh memory to be freed. EDATA naming what is missing. */

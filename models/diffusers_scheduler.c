@@ -281,15 +281,30 @@ vpsde_status vpsde_diffusers_scheduler_init(vpsde_diffusers_scheduler *s)
     return VPSDE_OK;
 }
 
+/* Gives the config back. */
+static vpsde_status fill(vpsde_diffusers_scheduler *s, vpsde_json_in *config, const char *where)
+{
+    const vpsde_status status = read_config(&(reading){s, config, where});
+    vpsde_json_in_free(config);
+    if (status != VPSDE_OK) vpsde_diffusers_scheduler_clear(s);
+    return status;
+}
+
 vpsde_status vpsde_diffusers_scheduler_load(vpsde_diffusers_scheduler *s, const char *path)
 {
     vpsde_json_in *config;
     VPSDE_TRY(vpsde_diffusers_scheduler_init(s));
     VPSDE_TRY(vpsde_json_in_load(&config, path));
-    const vpsde_status status = read_config(&(reading){s, config, path});
-    vpsde_json_in_free(config);
-    if (status != VPSDE_OK) vpsde_diffusers_scheduler_clear(s);
-    return status;
+    return fill(s, config, path);
+}
+
+vpsde_status vpsde_diffusers_scheduler_parse(vpsde_diffusers_scheduler *s, const char *text,
+                                             size_t length, const char *where)
+{
+    vpsde_json_in *config;
+    VPSDE_TRY(vpsde_diffusers_scheduler_init(s));
+    VPSDE_TRY(vpsde_json_in_read(&config, text, length, where));
+    return fill(s, config, where);
 }
 
 void vpsde_diffusers_scheduler_clear(vpsde_diffusers_scheduler *s)

@@ -41,10 +41,12 @@ static void interpolate(beta_table *table, const double *rise)
 {
     const size_t n = table->n;
     double sum = 0, lost = 0; /* Kahan: each node keeps its last digit */
+    double low = 0;           /* a small rise may correct the sum downwards: b must not fall */
     for (size_t i = 0; i < n; i++) {
+        low = fmax(low, sum);
         const double d0 = slope(rise, n, i), d1 = slope(rise, n, i + 1);
         table->at[i] = (piece){
-            .b = sum,
+            .b = low,
             .c1 = d0,
             .c2 = 3 * rise[i] - 2 * d0 - d1,
             .c3 = d0 + d1 - 2 * rise[i],
@@ -53,7 +55,7 @@ static void interpolate(beta_table *table, const double *rise)
         lost = (next - sum) - term;
         sum = next;
     }
-    table->at[n] = (piece){.b = sum, .c1 = slope(rise, n, n)};
+    table->at[n] = (piece){.b = fmax(low, sum), .c1 = slope(rise, n, n)};
 }
 
 vpsde_status vpsde_beta_table_create(void **out, const double *betas, size_t n)
@@ -97,7 +99,7 @@ double vpsde_beta_table_b(const void *table, double t)
     if (!(t >= 0 && t <= 1)) return (double)NAN;
     const piece *p = find(bt, t, &s);
     if (s == 0) return p->b;
-    return fmin(p->b + s * (p->c1 + s * (p->c2 + s * p->c3)), p[1].b);
+    return fmin(fmax(p->b + s * (p->c1 + s * (p->c2 + s * p->c3)), p->b), p[1].b);
 }
 
 double vpsde_beta_table_beta(const void *table, double t)
@@ -106,7 +108,7 @@ double vpsde_beta_table_beta(const void *table, double t)
     double s;
     if (!(t >= 0 && t <= 1)) return (double)NAN;
     const piece *p = find(bt, t, &s);
-    return (double)bt->n * (p->c1 + s * (2 * p->c2 + s * 3 * p->c3));
+    return (double)bt->n * fmax(p->c1 + s * (2 * p->c2 + s * 3 * p->c3), 0);
 }
 
 /* s with s (c1 + s (c2 + s c3)) = rise: Newton from the chord, kept inside a shrinking bracket. */

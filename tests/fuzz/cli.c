@@ -1,5 +1,4 @@
-/* A command line, one argument a line, parsed by the verbs' own parser; then --set on a document, and
- * every argument as a number. */
+/* A command line, one argument a line, parsed by the verbs' own parser; then --set on a document. */
 #include <argp.h>
 
 /* libc's parser ends the process on a mistake: here it returns. */
@@ -12,8 +11,7 @@ static inline error_t parse_and_return(const struct argp *argp, int argc, char *
 #include "experiments/cli.c"
 #undef argp_parse
 
-#include "core/config_impl.h"
-#include "core/number.h"
+#include "core/config.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { ARGUMENTS_MAX = 64 };
@@ -36,21 +34,6 @@ static const vpsde_verb verb = {.name = "fuzz",
                                     (VPSDE_CLI_PLOTS << 1) - 1 - VPSDE_CLI_WORKS - VPSDE_CLI_RECORD,
                                 .run = run};
 
-static void read_numbers(const char *text)
-{
-    double real;
-    uint64_t whole;
-    char shown[VPSDE_CONFIG_NUMBER_SIZE];
-    (void)vpsde_parse_real(&real, text);
-    (void)vpsde_config_read_uint(&whole, text);
-    if (vpsde_config_read_real(&real, text) != VPSDE_NUMBER_OK) return;
-    double again;
-    vpsde_config_print_real(shown, real, true);
-    fuzz_claim(vpsde_config_read_real(&again, shown) == VPSDE_NUMBER_OK && again == real);
-    vpsde_format_real(shown, sizeof(shown), real, 1);
-    fuzz_claim(vpsde_parse_real(&again, shown) && again == real);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static FILE *nowhere;
@@ -61,7 +44,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (char *line, *rest = text; (line = strsep(&rest, "\n")) && argc <= ARGUMENTS_MAX;) {
         argv[argc++] = line;
     }
-    for (int i = 1; i < argc; i++) read_numbers(argv[i]);
     stderr = stdout = nowhere;
     const int code = vpsde_verb_main(&verb, argc, argv);
     stderr = err;

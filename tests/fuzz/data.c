@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static double row[ROW_MAX];
     vpsde_data *set;
-    if (vpsde_data_open(&set, fuzz_file(data, size)) != VPSDE_OK) return 0;
+    if (vpsde_data_parse(&set, fuzz_copy(data, size), size, "f") != VPSDE_OK) return 0;
     fuzz_claim(vpsde_data_rows(set) > 0 && vpsde_data_dim(set) > 0);
     if (vpsde_data_dim(set) <= ROW_MAX) {
         const size_t last = vpsde_data_rows(set) - 1;

@@ -1,5 +1,5 @@
 /* What the fuzz targets share. Each target is one file with LLVMFuzzerTestOneInput: libFuzzer drives it
- * in a build with -Dfuzz=true, replay.c feeds it the corpus in every other. */
+ * in a build that run.sh makes, replay.c feeds it the corpus in every other. */
 #ifndef VPSDE_TESTS_FUZZ_H
 #define VPSDE_TESTS_FUZZ_H
 
@@ -36,6 +36,15 @@ static inline const char *fuzz_file(const void *data, size_t size)
     fuzz_claim(pwrite(fd, data, size, 0) == (ssize_t)size);
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     return path;
+}
+
+/* The input in memory of just its size, so that reading past it is seen. Free it. */
+static inline unsigned char *fuzz_copy(const uint8_t *data, size_t size)
+{
+    unsigned char *copy = malloc(size > 0 ? size : 1);
+    fuzz_claim(copy);
+    if (size > 0) memcpy(copy, data, size);
+    return copy;
 }
 
 /* The input as text: without what stands behind its first NUL. Free it. */

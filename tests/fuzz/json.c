@@ -21,7 +21,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     vpsde_diffusers_scheduler scheduler;
     read_unet((const char *)data, size);
-    if (vpsde_diffusers_scheduler_load(&scheduler, fuzz_file(data, size)) == VPSDE_OK) {
+    const char *text = (const char *)data;
+    if (vpsde_diffusers_scheduler_parse(&scheduler, text, size, "f") == VPSDE_OK) {
         vpsde_diffusers_scheduler_clear(&scheduler);
     }
     return 0;

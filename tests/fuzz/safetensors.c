@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static float values[ELEMENTS_MAX];
     vpsde_safetensors *file;
-    if (vpsde_safetensors_open(&file, fuzz_file(data, size)) != VPSDE_OK) return 0;
+    if (vpsde_safetensors_parse(&file, data, size, "f") != VPSDE_OK) return 0;
     (void)vpsde_safetensors_metadata(file, "vpsde.kind");
     size_t bytes = 0;
     for (size_t i = 0; i < vpsde_safetensors_count(file); i++) {

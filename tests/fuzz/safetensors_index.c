@@ -1,4 +1,6 @@
 /* model.safetensors.index.json beside two good shards: a.safetensors (x, y), b.safetensors (z). */
+#include <fcntl.h>
+
 #include "tests/fuzz/fuzz.h"
 
 #include "core/safetensors_set.h"
@@ -17,21 +19,19 @@ static void write_shard(const char *name, const char *const *tensors, size_t n)
     fuzz_claim(vpsde_safetensors_write(file, out, n, NULL, 0) == VPSDE_OK);
 }
 
-static void write_index(const uint8_t *data, size_t size)
+static int make_folder(void)
 {
-    FILE *file = fopen(path, "wb");
-    fuzz_claim(file && (size == 0 || fwrite(data, 1, size, file) == size));
-    fuzz_claim(fclose(file) == 0);
+    write_shard("a.safetensors", (const char *const[]){"x", "y"}, 2);
+    write_shard("b.safetensors", (const char *const[]){"z"}, 1);
+    snprintf(path, sizeof(path), "%s/model.safetensors.index.json", fuzz_folder());
+    return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (!*path) {
-        write_shard("a.safetensors", (const char *const[]){"x", "y"}, 2);
-        write_shard("b.safetensors", (const char *const[]){"z"}, 1);
-        snprintf(path, sizeof(path), "%s/model.safetensors.index.json", fuzz_folder());
-    }
-    write_index(data, size);
+    static int fd;
+    if (!*path) fd = make_folder();
+    fuzz_claim(pwrite(fd, data, size, 0) == (ssize_t)size && ftruncate(fd, (off_t)size) == 0);
     vpsde_safetensors_set *set;
     if (vpsde_safetensors_set_open(&set, path) != VPSDE_OK) return 0;
     fuzz_claim(vpsde_safetensors_set_files(set) <= 2);

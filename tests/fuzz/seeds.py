@@ -80,7 +80,7 @@ images = idx(8, [2, 2, 2], bytes(8))
 put("idx", images=images, labels=idx(8, [3], b"\1\2\3"), floats=idx(0x0d, [1, 2], bytes(8)), i2=idx(0x0b, [2], bytes(4)),
     wrapped=idx(8, [1 << 31] * 3, b""), short=images[:-1], gz=gzip.compress(images, mtime=0), two=gzip.compress(images[:9], mtime=0) + gzip.compress(images[9:], mtime=0),
     bomb=gzip.compress(images + bytes(5000), mtime=0), cut=gzip.compress(images, mtime=0)[:-5])
-put("gz", images=images, npy=npy(f4), short=images[:-2])
+put("gz", images=b"\0" + images, npy=b"\0" + npy(f4), short=b"\0" + images[:-2], two=b"\x09" + images, cut=b"\x03" + npy(f4))
 put("h5",
     contiguous=hdf5(lambda f: f.create_dataset("x", data=f4)),
     packed=hdf5(lambda f: f.create_dataset("x", data=f4, chunks=(1, 3), compression="gzip", shuffle=True, fletcher32=True)),
@@ -92,8 +92,10 @@ put("manifest", good="format 2\nverb sample\nseed 7\nconfig_sha256 " + "0" * 64 
     old="format 1\nverb sample\n", seed="format 2\nverb sample\nseed 99999999999999999999\nconfig_sha256 a\n",
     half="format 2\nverb sample\ninput a b\nconfig_sha256 a\n")
 put("parts", **{f"part{i}": data for i, data in enumerate(parts())})
+numbers = ("1e-5", "0x1f", "0o17", "-.inf", ".nan", "1e999", "1_0", "+5", "1.0e+5", "-0", "5e-324", "18446744073709551615", "9007199254740993.0", "null")
+put("number", **{f"n{i}": n for i, n in enumerate(numbers)})
 put("cli", good="conf.yaml\n-o\nout.h5\n--set\nseed=1\n--set=sampler.solver.1=ddpm\n--threads\n2\n-q\n--force",
-    numbers="1e-5\n0x1f\n0o17\n-.inf\n.nan\n1e999\n1_0\n+5\n1.0e+5\n-0", sets="a\n--set\na.b.c=[1, {d: e}]\n--set\n=3\n--set\nsampler.solver.9=1\n--set\nseed=&a 1\n-o\n",
+    sets="a\n--set\na.b.c=[1, {d: e}]\n--set\n=3\n--set\nsampler.solver.9=1\n--set\nseed=&a 1\n-o\n",
     threads="a\n-o\nb\n--threads\n-3", stray="--\n-x\n--se=1\n--set\n-", help="--help\n--usage\n-?")
 put("schedule", cosine=b"\0" + struct.pack("<4d", 1e-4, 1e-3, 1e-2, 0.5), zero=b"\3" + struct.pack("<3d", 0.1, 0, 1),
     wild=b"\1" + struct.pack("<4d", float("nan"), 1e308, -1, 20), linear=b"\2" + struct.pack("<3d", 0.1, 20, 1000))
