@@ -73,8 +73,7 @@ static vpsde_status read_line(leaves *l, stack *s, const char *line, size_t leng
     size_t at = strspn(line, " ");
     for (; at < length && line[at] == '-' && (at + 1 == length || line[at + 1] == ' '); at += 2) {
         pop(s, at + 1);
-        const level *top = s->n > 0 ? &s->level[s->n - 1] : NULL;
-        const bool next = top && top->column == at && !top->key;
+        const bool next = s->n > 0 && s->level[s->n - 1].column == at && !s->level[s->n - 1].key;
         if (next) s->level[s->n - 1].index++;
         if (!next && s->n < DEPTH) s->level[s->n++] = (level){.column = at};
     }

@@ -230,7 +230,8 @@ vpsde_status vpsde_config_resolved(char **out, const vpsde_config *root)
         return vpsde_fail(VPSDE_ENOMEM, "cannot hold the resolved document: %s", strerror(errno));
     vpsde_status status = print_mapping(f, root, 0, false);
     const bool failed = ferror(f) != 0;
-    if ((fclose(f) != 0 || failed) && status == VPSDE_OK) {
+    const bool closed = fclose(f) == 0 && text; /* glibc cannot give `text` its size: NULL */
+    if ((failed || !closed) && status == VPSDE_OK) {
         status = vpsde_fail(VPSDE_ENOMEM, "cannot hold the resolved document: out of memory");
     }
     if (status != VPSDE_OK) {

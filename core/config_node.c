@@ -73,7 +73,6 @@ vpsde_status vpsde_config_document_create(vpsde_config_document **out, const cha
 
 void vpsde_config_document_destroy(vpsde_config_document *document)
 {
-    if (!document) return;
     vpsde_config_chunk *next;
     for (vpsde_config_chunk *chunk = document->chunks; chunk; chunk = next) {
         next = chunk->next;
@@ -186,7 +185,7 @@ static void place(char out[PLACE_SIZE], const vpsde_config *c, const char *key, 
     if (!node) node = c;
     while (!node->written) node = node->parent;
     if (node->set) {
-        const bool same = strcmp(node->set, path) == 0 || *path == '\0';
+        const bool same = strcmp(node->set, path) == 0;
         snprintf(out, PLACE_SIZE, "--set %.250s%s%s", node->set, same ? "" : ": ",
                  same ? "" : path);
         return;

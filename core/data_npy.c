@@ -55,7 +55,9 @@ static bool take_quoted(text *t, char *out, size_t max)
         out[n++] = (char)c;
     }
     out[n] = '\0';
-    return t->at < t->end && t->at++;
+    if (t->at == t->end) return false;
+    t->at++;
+    return true;
 }
 
 static bool take_number(text *t, size_t *out)

@@ -40,7 +40,13 @@ static vpsde_status tensor_bytes(size_t *bytes, const vpsde_tensor_out *tensor)
     return VPSDE_OK;
 }
 
-/* Takes over `value`. */
+static vpsde_status no_memory(void)
+{
+    return vpsde_fail(VPSDE_ENOMEM, "cannot allocate memory for a safetensors header");
+}
+
+/* Takes over `value`, which is NULL where it is no UTF-8 or memory has ended: errno, which
+ * make_header() has cleared, tells which. */
 static vpsde_status put(json_t *object, const char *key, json_t *value)
 {
     if (json_object_get(object, key)) {
@@ -48,6 +54,7 @@ static vpsde_status put(json_t *object, const char *key, json_t *value)
         return vpsde_fail(VPSDE_EINVAL, "safetensors: %s is given twice", key);
     }
     if (json_object_set_new(object, key, value) == 0) return VPSDE_OK;
+    if (errno == ENOMEM) return no_memory();
     return vpsde_fail(VPSDE_EINVAL, "safetensors: %s cannot be stored: it must be valid UTF-8",
                       key);
 }
@@ -98,13 +105,14 @@ static vpsde_status fill_header(json_t *header, const vpsde_tensor_out *tensors,
 static vpsde_status make_header(char **out, size_t *size, const vpsde_tensor_out *tensors, size_t n,
                                 const vpsde_metadata *metadata, size_t n_metadata)
 {
+    errno = 0;
     json_t *header = json_object();
-    if (!header) return vpsde_fail(VPSDE_ENOMEM, "cannot allocate a safetensors header");
+    if (!header) return no_memory();
     vpsde_status status = fill_header(header, tensors, n, metadata, n_metadata);
     char *text = status == VPSDE_OK ? json_dumps(header, JSON_COMPACT) : NULL;
     json_decref(header);
     VPSDE_TRY(status);
-    if (!text) return vpsde_fail(VPSDE_ENOMEM, "cannot allocate a safetensors header");
+    if (!text) return no_memory();
     const size_t length = strlen(text), padded = (length + 7) / 8 * 8;
     status = vpsde_alloc(out, PREFIX + padded, 1);
     if (status == VPSDE_OK) {
