@@ -19,5 +19,7 @@
 #define VPSDE_DIGITS_SHARE     ".3f" /* efficiencies */
 #define VPSDE_DIGITS_ROUGH     ".2e" /* how far a Jacobian is from symmetric */
 #define VPSDE_DIGITS_DISTANCE  ".3g" /* from a row of the data, of a round trip */
+#define VPSDE_DIGITS_TIME      ".4g" /* t, thermodynamic lengths, eigenvalues */
+#define VPSDE_DIGITS_PERCENT   ".1f"
 
 #endif

@@ -7,35 +7,10 @@
 
 #include "analysis/digits.h"
 #include "analysis/report.h"
+#include "analysis/thermo.h"
 
 #define GROUP "/thermo"
 
-/* Labels and theory as on the terminal; `tail`: the Hill index that tells whether the error means
- * anything. */
-typedef struct quantity {
-    const char *name, *label, *unit, *theory, *tail;
-} quantity;
-static const quantity quantities[] = {
-    {"delta_f", "free energy gained, Delta F", "nat", "KL(p_0 || pi) - KL(p_T || pi)", NULL},
-    {"work", "work, <W>", "nat", "2 Delta F", NULL},
-    {"work_over_delta_f", "<W> / Delta F", "1", "2", NULL},
-    {"eta_gen", "efficiency, eta_gen", "1", "0.5", NULL},
-    {"heat", "heat to the bath, <Q>", "nat", "<W> - Delta E", NULL},
-    {"energy_change", "energy, Delta E", "nat", "Delta F + Delta S", NULL},
-    {"entropy_change", "entropy, Delta S", "nat", "<W> - <Q> - Delta F", NULL},
-    {"entropy_production", "entropy production, <Sigma>", "nat", "Delta F", NULL},
-    {"rate_integral", "its rate, integrated", "nat", "Delta F", NULL},
-    {"first_law_residual", "first law, largest residual", "nat", "0", NULL},
-    {"elbo", "ELBO, <log weight>", "nat", "-entropy of the data - path KL", NULL},
-    {"t_conf", "temperature of the samples", "1", "1", NULL},
-    {"ift", "<exp(-Sigma)>, reverse paths", "1", "1", "ift_tail_index"},
-    {"ift_relaxation", "<exp(-Sigma)>, forward paths", "1", "1", "ift_relaxation_tail_index"},
-    {"ift_chain", "<exp(-R)>, forward paths", "1", "1", "ift_chain_tail_index"},
-    {"path_kl", "path KL, <R> on forward paths", "nat", "0 as steps shrink", NULL},
-    {"jarzynski", "Jarzynski, log<exp(-R)>", "nat", "0", NULL},
-    {"bar", "Bennett's acceptance ratio", "nat", "0", NULL},
-    {"crooks_slope", "Crooks' slope", "1", "1", NULL},
-};
 static const vpsde_page_head heads[] = {
     {.name = "quantity", .text = true},
     {.name = "value"},
@@ -56,17 +31,16 @@ static void put_table(const vpsde_page *r, const vpsde_h5_node *group)
     vpsde_json *j = r->json;
     vpsde_page_begin_table(j, "table", "Heat, work and entropy", heads,
                            sizeof(heads) / sizeof(heads[0]));
-    for (size_t i = 0; i < sizeof(quantities) / sizeof(quantities[0]); i++) {
-        const quantity *q = &quantities[i];
+    for (const vpsde_quantity *q = vpsde_thermo_quantities; q->name; q++) {
         const double value = vpsde_h5_node_number(group, q->name);
         if (isnan(value)) continue;
-        const bool heavy = q->tail && vpsde_h5_node_number(group, q->tail) < 2;
+        const bool heavy = q->tail && vpsde_h5_node_number(group, q->tail) < vpsde_tail_too_heavy;
         vpsde_json_list(j, NULL);
         vpsde_json_text(j, NULL, q->label);
         vpsde_page_cell(j, "%" VPSDE_DIGITS_NATS, value);
         vpsde_page_cell(j, "%" VPSDE_DIGITS_STDERR, error_of(group, q->name));
         vpsde_json_text(j, NULL, q->unit);
-        vpsde_json_format(j, NULL, "%s%s", q->theory, heavy ? "; tail too heavy for its s.e." : "");
+        vpsde_json_format(j, NULL, "%s%s", q->theory, heavy ? vpsde_tail_warning : "");
         vpsde_json_end_list(j);
     }
     vpsde_page_end_table(j);

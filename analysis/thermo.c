@@ -193,3 +193,28 @@ vpsde_crooks vpsde_crooks_fit(const double *p, size_t n_p, const double *q, size
         .slope = {found ? f.c : (double)NAN, sqrt(f.information[0] / det)},
     };
 }
+
+const vpsde_quantity vpsde_thermo_quantities[] = {
+    {"delta_f", "free energy gained, Delta F", "nat", "KL(p_0 || pi) - KL(p_T || pi)", NULL},
+    {"work", "work, <W>", "nat", "2 Delta F", NULL},
+    {"work_over_delta_f", "<W> / Delta F", "1", "2", NULL},
+    {"eta_gen", "efficiency, eta_gen", "1", "0.5", NULL},
+    {"heat", "heat to the bath, <Q>", "nat", "<W> - Delta E", NULL},
+    {"energy_change", "energy, Delta E", "nat", "Delta F + Delta S", NULL},
+    {"entropy_change", "entropy, Delta S", "nat", "<W> - <Q> - Delta F", NULL},
+    {"entropy_production", "entropy production, <Sigma>", "nat", "Delta F", NULL},
+    {"rate_integral", "its rate, integrated", "nat", "Delta F", NULL},
+    {"first_law_residual", "first law, largest residual", "nat", "0", NULL},
+    {"elbo", "ELBO, <log weight>", "nat", "-entropy of the data - path KL", NULL},
+    {"t_conf", "temperature of the samples", "1", "1", NULL},
+    {"ift", "<exp(-Sigma)>, reverse paths", "1", "1", "ift_tail_index"},
+    {"ift_relaxation", "<exp(-Sigma)>, forward paths", "1", "1", "ift_relaxation_tail_index"},
+    {"ift_chain", "<exp(-R)>, forward paths", "1", "1", "ift_chain_tail_index"},
+    {"path_kl", "path KL, <R> on forward paths", "nat", "0 as steps shrink", NULL},
+    {"jarzynski", "Jarzynski, log<exp(-R)>", "nat", "0", NULL},
+    {"bar", "Bennett's acceptance ratio", "nat", "0", NULL},
+    {"crooks_slope", "Crooks' slope", "1", "1", NULL},
+    {.name = NULL},
+};
+const double vpsde_tail_too_heavy = 2;
+const char vpsde_tail_warning[] = "; tail too heavy for its s.e.";

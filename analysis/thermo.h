@@ -76,4 +76,19 @@ typedef struct vpsde_crooks {
 
 vpsde_crooks vpsde_crooks_fit(const double *p, size_t n_p, const double *q, size_t n_q);
 
+/* What people read of a run, on the terminal and on pages: attributes of /thermo, in this order. */
+typedef struct vpsde_quantity {
+    const char *name, *label, *unit;
+    const char *theory; /* of an exact score and small steps */
+    const char
+        *tail; /* the attribute with Hill's index that tells whether its error means anything, or
+                           NULL */
+} vpsde_quantity;
+
+extern const vpsde_quantity vpsde_thermo_quantities[]; /* ended by one without a name */
+
+/* Below this Hill index an error means nothing; what readers are told then, behind the theory. */
+extern const double vpsde_tail_too_heavy;
+extern const char vpsde_tail_warning[];
+
 #endif

@@ -8,7 +8,13 @@
 #include "core/parallel.h"
 #include "experiments/summary.h"
 
-enum { PILOT_SAMPLES = 16, PILOT_ROWS = 2, LEDGER_BYTES = 8 * 6, LIKELIHOOD_COLUMNS = 13 };
+enum {
+    PILOT_SAMPLES = 16,
+    PILOT_ROWS = 2,
+    LEDGER_BYTES = 8 * 6,
+    LIKELIHOOD_COLUMNS = 13,
+    TRANSPORT_COLUMNS = 6
+};
 
 static vpsde_status ignore_begin(void *self, const vpsde_table *table)
 {
@@ -165,5 +171,28 @@ vpsde_status vpsde_estimate_likelihood(vpsde_estimate *out, const vpsde_setup *s
     out->evaluations = summary.sum_nfe / (double)summary.n * out->samples;
     out->tangents = summary.sum_jvp / (double)summary.n * out->samples;
     out->bytes = out->samples * (8 * LIKELIHOOD_COLUMNS + LEDGER_BYTES);
+    return spread_over_threads(out, cli, seconds * out->evaluations);
+}
+
+/* The Jacobian's d products count as tangents of each call. */
+vpsde_status vpsde_estimate_transport(vpsde_estimate *out, const vpsde_setup *s,
+                                      const vpsde_cli *cli)
+{
+    vpsde_transport pilot = vpsde_setup_transport(s, cli);
+    const size_t rows = pilot.flow.count, d = s->model->dim;
+    double seconds;
+    vpsde_summary summary;
+    vpsde_sink nothing = {.begin = ignore_begin, .write = ignore_write, .end = ignore_end};
+    vpsde_sink sink = vpsde_summary_sink(&summary, &nothing);
+    if (pilot.flow.count > PILOT_ROWS) pilot.flow.count = PILOT_ROWS;
+    pilot.flow.control.progress = NULL;
+    const vpsde_status status = vpsde_transport_run(&pilot, &sink);
+    if (status != VPSDE_OK && status != VPSDE_EPARTIAL) return status;
+    VPSDE_TRY(seconds_per_row(&seconds, s, d));
+    *out = (vpsde_estimate){.samples = (double)rows, .measured = true};
+    out->evaluations = summary.sum_nfe / (double)summary.n * out->samples;
+    out->tangents = summary.sum_jvp / (double)summary.n * out->samples;
+    out->bytes = out->samples *
+                 (8 * ((double)(2 * d + s->transport.times) + TRANSPORT_COLUMNS) + LEDGER_BYTES);
     return spread_over_threads(out, cli, seconds * out->evaluations);
 }

@@ -17,6 +17,8 @@ vpsde_status vpsde_estimate_sampling(vpsde_estimate *out, const vpsde_setup *s, 
                                      const vpsde_cli *cli);
 vpsde_status vpsde_estimate_likelihood(vpsde_estimate *out, const vpsde_setup *s,
                                        const vpsde_cli *cli);
+vpsde_status vpsde_estimate_transport(vpsde_estimate *out, const vpsde_setup *s,
+                                      const vpsde_cli *cli);
 
 /* Bytes the table of one sampler entry takes in a run file. */
 double vpsde_estimate_bytes(const vpsde_setup *s, size_t entry);

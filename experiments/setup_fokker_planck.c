@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/mem.h"
 #include "experiments/setup.h"
@@ -102,6 +103,17 @@ static double usual_tolerance(const vpsde_model *model)
     return model->dim == 1 ? 1e-9 : 1e-7;
 }
 
+/* The check's message begins with its key: "times: ...". */
+static vpsde_status complain(vpsde_status status, vpsde_config *c)
+{
+    char message[512];
+    snprintf(message, sizeof(message), "%s", vpsde_last_error());
+    char *colon = strstr(message, ": ");
+    if (colon) *colon = '\0';
+    if (!colon || !vpsde_config_has(c, message)) return vpsde_config_fail_at(status, c, NULL);
+    return vpsde_config_fail(c, message, "%s", colon + 2);
+}
+
 vpsde_status vpsde_setup_read_fokker_planck(vpsde_setup *s)
 {
     vpsde_fokker_planck_setup *f = &s->fokker_planck;
@@ -125,7 +137,7 @@ vpsde_status vpsde_setup_read_fokker_planck(vpsde_setup *s)
         f->run.direction = (vpsde_fp_direction)i;
         const vpsde_status status =
             f->directions >> i & 1 ? vpsde_fokker_planck_check(&f->run) : VPSDE_OK;
-        if (status != VPSDE_OK) return vpsde_config_fail_at(status, c, NULL);
+        if (status != VPSDE_OK) return complain(status, c);
     }
     return VPSDE_OK;
 }

@@ -51,14 +51,30 @@ static vpsde_status read_trace(vpsde_log *log, const vpsde_model *model, vpsde_c
     return VPSDE_OK;
 }
 
+/* Steps that draw noise have kernels where the solver says so; its parameters are for the run to see. */
+static vpsde_status check_kernels(const vpsde_sampler_setup *s, vpsde_config *c)
+{
+    for (size_t i = 0; s->log.fields & VPSDE_LOG_KERNEL && i < s->n_entries; i++) {
+        const vpsde_sampler_entry *e = &s->entries[i];
+        if (e->solver->kernel_std || !vpsde_solver_is_stochastic(e->solver, e->param)) continue;
+        return vpsde_config_fail(
+            c, "fields",
+            "kernel: a step of %s is no draw from one Gaussian of known width; "
+            "expected a solver such as euler-maruyama or ancestral, or no kernel",
+            e->label);
+    }
+    return VPSDE_OK;
+}
+
 vpsde_status vpsde_setup_read_log(vpsde_setup *s)
 {
     vpsde_config *c;
     int dtype;
     VPSDE_TRY(vpsde_config_section(&c, s->config, "log"));
     VPSDE_TRY(read_log_times(&s->sampler, c));
-    VPSDE_TRY(vpsde_config_words(&s->sampler.log.fields, c, "fields", "x|eps|x0|noise|logp|steps",
-                                 VPSDE_LOG_X));
+    VPSDE_TRY(vpsde_config_words(&s->sampler.log.fields, c, "fields",
+                                 "x|eps|x0|noise|logp|steps|kernel", VPSDE_LOG_X));
+    VPSDE_TRY(check_kernels(&s->sampler, c));
     VPSDE_TRY(vpsde_config_choice(&dtype, c, "dtype", "float32|float64", 0));
     s->sampler.log.dtype = dtype == 0 ? VPSDE_F32 : VPSDE_F64;
     if (!(s->sampler.log.fields & VPSDE_LOG_LOGP) && !vpsde_config_has(c, "trace")) return VPSDE_OK;

@@ -1,4 +1,5 @@
 /* The section `thermo`. */
+#include "core/sha256.h"
 #include "experiments/setup.h"
 
 enum { PATHS_MAX = 10000000 };
@@ -14,6 +15,7 @@ vpsde_status vpsde_setup_read_thermo(vpsde_setup *s)
     VPSDE_TRY(vpsde_config_uint(&count, c, "count", s->sampler.count, 1, (uint64_t)1 << 40));
     VPSDE_TRY(vpsde_config_choice(&from, c, "from", "model|data", draws ? 0 : 1));
     VPSDE_TRY(vpsde_config_uint(&probes, c, "probes", 1, 0, 1000000));
+    VPSDE_TRY(vpsde_config_path(&t->run, c, "run", ""));
     t->count = count;
     t->from_data = from == 1;
     t->probes = probes;
@@ -34,4 +36,23 @@ vpsde_status vpsde_setup_read_thermo(vpsde_setup *s)
         if (!vpsde_config_has(s->config, "data")) return vpsde_setup_read_data(s);
     }
     return VPSDE_OK;
+}
+
+/* Forward paths at rows of data have the classes of the rows, which the configuration has to know where
+ * reverse ones have classes. */
+static vpsde_status check_classes(const vpsde_setup *s)
+{
+    if (!s->thermo.from_data || s->sampler.classes.n_cycle == 0 || s->data.classes) return VPSDE_OK;
+    return vpsde_fail(
+        VPSDE_ECONFIG,
+        "thermo: samples have classes, and so have forward paths, but not the rows of "
+        "data they start at; expected data.labels, or sampler.classes: none");
+}
+
+vpsde_status vpsde_setup_build_thermo(vpsde_setup *s)
+{
+    VPSDE_TRY(check_classes(s));
+    if (!*s->thermo.run) return VPSDE_OK;
+    const vpsde_status status = vpsde_sha256_file(s->thermo.sha256, s->thermo.run);
+    return status == VPSDE_OK ? status : vpsde_fail_in(VPSDE_EDATA, "thermo.run");
 }

@@ -68,6 +68,7 @@ static vpsde_status announce(ensemble *all, const char *path, vpsde_sink *sink)
 {
     static const char *const kinds[] = {"forward process, exact transitions",
                                         "reverse SDE, Euler-Maruyama in b"};
+    const vpsde_record *record = all->spec->record;
     const vpsde_grid *grid = all->spec->sampling->grid;
     vpsde_column own[N_COLUMNS];
     for (size_t c = 0; c < N_COLUMNS; c++) {
@@ -77,9 +78,11 @@ static vpsde_status announce(ensemble *all, const char *path, vpsde_sink *sink)
         if (!own[c].units) own[c].units = "nat";
     }
     const vpsde_fact facts[] = {
-        {.name = "paths", .text = kinds[all->spec->reverse]},
+        {.name = "paths",
+         .text = record && all->spec->reverse ? "recorded by sample" : kinds[all->spec->reverse]},
         {.name = "grid", .text = grid->type->name},
         {.name = "steps", .number = (double)(all->out->n_nodes - 1), .whole = true},
+        {.name = "solver", .text = record ? record->solver : "euler-maruyama"},
     };
     const vpsde_table table = {.path = path,
                                .first = all->spec->sampling->first,
@@ -87,7 +90,7 @@ static vpsde_status announce(ensemble *all, const char *path, vpsde_sink *sink)
                                .columns = own,
                                .n_columns = N_COLUMNS - all->spec->reverse,
                                .facts = facts,
-                               .n_facts = sizeof(facts) / sizeof(facts[0])};
+                               .n_facts = sizeof(facts) / sizeof(facts[0]) - !all->spec->reverse};
     return vpsde_delivery_begin(&all->delivery, sink, &table);
 }
 
@@ -122,7 +125,7 @@ static vpsde_status work(void *context, vpsde_queue *queue)
     vpsde_status status = vpsde_walker_create(&walker, all->spec);
     if (status == VPSDE_OK) status = vpsde_alloc(&nfe, all->rows, sizeof(*nfe));
     for (size_t i = 0; status == VPSDE_OK && i < all->rows; i++) {
-        nfe[i] = (int32_t)all->out->n_nodes;
+        nfe[i] = vpsde_walker_calls(walker) ? (int32_t)all->out->n_nodes : 0;
     }
     while (status == VPSDE_OK && vpsde_queue_take(queue, &leaf)) {
         const size_t from = all->n_blocks * leaf / all->n_leaves;
@@ -168,7 +171,7 @@ static vpsde_status check(const vpsde_paths_spec *spec)
     if (!spec->reverse && spec->source.read && spec->n_rows == 0) {
         return vpsde_fail(VPSDE_EINVAL, "forward paths need rows of data, got none");
     }
-    return vpsde_run_check_rows("path", run->model, run->first, run->count, NULL);
+    return vpsde_run_check_rows("path", run->model, run->first, run->count, run->classes);
 }
 
 static vpsde_status make_room(ensemble *all)
@@ -193,6 +196,7 @@ vpsde_status vpsde_paths_run(vpsde_paths *out, const vpsde_paths_spec *spec, con
     const unsigned flags = run->model->type->flags;
     *out = (vpsde_paths){.n_nodes = vpsde_paths_nodes(run->grid),
                          .has_logp = flags & VPSDE_MODEL_LOG_P,
+                         .has_kernel = !spec->record || spec->reverse || spec->record->is_affine,
                          .has_divergence = flags & VPSDE_MODEL_DIVERGENCE ||
                                            (flags & VPSDE_MODEL_JVP && spec->probes > 0)};
     VPSDE_TRY(check(spec));

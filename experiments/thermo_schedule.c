@@ -2,16 +2,17 @@
  *
  * Half of the pilot samples place the grids that go by rates, the other half, the judges, measure all
  * grids: none is judged by the noise it follows. Classes come in turn, and so do halves, a turn each, for
- * both to have the same classes. Intervals resample the judges whole. */
+ * both to have the same classes. Intervals resample the judges whole, each class by itself. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/bootstrap.h"
+#include "analysis/digits.h"
 #include "core/mem.h"
 #include "core/sink.h"
 #include "experiments/thermo.h"
+#include "experiments/thermo_judges.h"
 #include "sde/length.h"
 #include "solvers/driver.h"
 #include "solvers/geometry.h"
@@ -28,8 +29,8 @@ typedef struct judged {
 typedef struct schedule {
     const vpsde_setup *s;
     vpsde_geometry *geometry;
-    size_t n_nodes, n_judges;
-    size_t *judge;   /* (n_judges) numbers of samples */
+    size_t n_nodes;
+    vpsde_judges judges;
     double *b;       /* (n_nodes) */
     double *placing; /* (VPSDE_N_RATES, n_nodes) means of the samples that do not judge */
     uint8_t *times;  /* (samples) */
@@ -166,38 +167,23 @@ static vpsde_status set_intervals(schedule *t, const double *replicate)
     return VPSDE_OK;
 }
 
-static vpsde_status resample(schedule *t)
+static vpsde_status evaluate_resamples(schedule *t, double *one, double *replicate)
 {
-    vpsde_resampling *r = NULL;
-    double *replicate = NULL, *one = NULL;
-    VPSDE_TRY(vpsde_resampling_create(&r, t->n_judges, t->s->seed));
-    vpsde_status status = vpsde_alloc(&one, t->n_values, sizeof(*one));
-    if (status == VPSDE_OK) {
-        status = vpsde_alloc(&replicate, t->n_values * VPSDE_RESAMPLES, sizeof(*replicate));
-    }
-    for (size_t q = 0; status == VPSDE_OK && q < VPSDE_RESAMPLES; q++) {
-        for (size_t i = 0; i < t->n_judges; i++) {
-            t->times[t->judge[i]] = r->count[q * r->units + i];
-        }
-        status = evaluate(one, t, t->times);
+    for (size_t q = 0; q < VPSDE_RESAMPLES; q++) {
+        vpsde_judges_deal(&t->judges, q, t->times);
+        VPSDE_TRY(evaluate(one, t, t->times));
         for (size_t i = 0; i < t->n_values; i++) replicate[i * VPSDE_RESAMPLES + q] = one[i];
     }
-    if (status == VPSDE_OK) status = set_intervals(t, replicate);
-    vpsde_resampling_destroy(r);
-    free(replicate);
-    free(one);
-    return status;
+    return set_intervals(t, replicate);
 }
 
-/* Half of the samples, in turns as long as that of the classes where two of them fit. */
-static vpsde_status choose_judges(schedule *t, size_t samples, size_t n_classes)
+static vpsde_status resample(schedule *t)
 {
-    const size_t longest = samples / 2, turn = n_classes < longest ? n_classes : longest;
-    VPSDE_TRY(vpsde_alloc(&t->judge, samples, sizeof(*t->judge)));
-    for (size_t i = 0; i < samples; i++) {
-        if (i / (turn > 0 ? turn : 1) % 2 == 1) t->judge[t->n_judges++] = i;
-    }
-    return VPSDE_OK;
+    double *memory;
+    VPSDE_TRY(vpsde_alloc(&memory, t->n_values * (VPSDE_RESAMPLES + 1), sizeof(double)));
+    const vpsde_status status = evaluate_resamples(t, memory, memory + t->n_values);
+    free(memory);
+    return status;
 }
 
 static vpsde_status measure(schedule *t)
@@ -212,14 +198,14 @@ static vpsde_status measure(schedule *t)
     VPSDE_TRY(vpsde_alloc(&t->placing, VPSDE_N_RATES * t->n_nodes, sizeof(*t->placing)));
     VPSDE_TRY(vpsde_alloc(&t->times, of.samples, 1));
     for (size_t m = 0; m < t->n_nodes; m++) t->b[m] = t->geometry->node[m].b;
-    VPSDE_TRY(choose_judges(t, of.samples, vpsde_pilot_classes(&run)));
+    VPSDE_TRY(vpsde_judges_choose(&t->judges, of.samples, vpsde_pilot_classes(&run), t->s->seed));
     memset(t->times, 1, of.samples);
-    for (size_t i = 0; i < t->n_judges; i++) t->times[t->judge[i]] = 0;
+    for (size_t i = 0; i < t->judges.n; i++) t->times[t->judges.sample[i]] = 0;
     for (size_t r = 0; r < VPSDE_N_RATES; r++) {
         vpsde_geometry_mean(t->placing + r * t->n_nodes, t->geometry, (vpsde_rate)r, t->times);
     }
     memset(t->times, 0, of.samples);
-    for (size_t i = 0; i < t->n_judges; i++) t->times[t->judge[i]] = 1;
+    for (size_t i = 0; i < t->judges.n; i++) t->times[t->judges.sample[i]] = 1;
     VPSDE_TRY(judge_registered(t, plan->steps));
     VPSDE_TRY(judge_other_clocks(t, plan->steps));
     VPSDE_TRY(judge_calibrated(t, plan->steps));
@@ -342,12 +328,15 @@ static vpsde_status write_grids(const schedule *t, vpsde_sink *sink)
 static void print(const schedule *t)
 {
     const size_t end = 2 * t->n_nodes - 1, kl = end + 1, eta = kl + t->n_grids;
-    printf("\nschedule: thermodynamic length L = %.4g (%.4g to %.4g); of %zu steps\n",
+    printf("\nschedule: thermodynamic length L = %" VPSDE_DIGITS_TIME " (%" VPSDE_DIGITS_TIME
+           " to %" VPSDE_DIGITS_TIME "); of %zu steps\n",
            t->value[end], t->low[end], t->high[end], t->s->schedule.steps);
     printf("%-20s %10s %8s   %s\n", "grid", "path KL", "eta", "95 %");
     for (size_t g = 0; g < t->n_grids; g++) {
-        printf("%-20s %10.4g %8.3f   %.3f to %.3f\n", t->grid[g].name, t->value[kl + g],
-               t->value[eta + g], t->low[eta + g], t->high[eta + g]);
+        printf("%-20s %10" VPSDE_DIGITS_RATE " %8" VPSDE_DIGITS_SHARE "   %" VPSDE_DIGITS_SHARE
+               " to %" VPSDE_DIGITS_SHARE "\n",
+               t->grid[g].name, t->value[kl + g], t->value[eta + g], t->low[eta + g],
+               t->high[eta + g]);
     }
 }
 
@@ -364,7 +353,7 @@ vpsde_status vpsde_thermo_schedule(const vpsde_setup *s, const vpsde_cli *cli, v
     if (status == VPSDE_OK && has_geometry && !cli->quiet) print(&t);
     for (size_t g = 0; g < t.n_grids; g++) vpsde_grid_destroy(t.grid[g].grid);
     vpsde_geometry_destroy(t.geometry);
-    free(t.judge);
+    vpsde_judges_close(&t.judges);
     free(t.b);
     free(t.placing);
     free(t.times);

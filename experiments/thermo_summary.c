@@ -3,7 +3,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "analysis/digits.h"
 #include "core/mem.h"
 
 /* The paths that are fine, column by column. */
@@ -43,16 +45,14 @@ static double largest(const fine *f, vpsde_path_value q)
     return top;
 }
 
-static void say(vpsde_thermo_summary *s, const char *name, const char *label, const char *theory,
-                vpsde_estimate of)
+static void say(vpsde_thermo_summary *s, const char *name, vpsde_estimate of)
 {
-    s->scalar[s->n_scalars++] =
-        (vpsde_scalar){.name = name, .label = label, .theory = theory, .of = of};
+    s->scalar[s->n_scalars++] = (vpsde_scalar){.name = name, .of = of};
 }
 
 static void say_plain(vpsde_thermo_summary *s, const char *name, double value)
 {
-    say(s, name, NULL, NULL, (vpsde_estimate){value, (double)NAN});
+    say(s, name, (vpsde_estimate){value, (double)NAN});
 }
 
 /* ---- the second law in its forms ------------------------------------------------------------- */
@@ -62,79 +62,73 @@ static void energies(vpsde_thermo_summary *s, const fine *forward, const fine *r
     const vpsde_estimate work = mean_of(reverse, VPSDE_PATH_WORK);
     const vpsde_estimate exact = mean_gain(forward);
     const vpsde_estimate delta_f = s->exact_delta_f ? exact : mean_of(forward, VPSDE_PATH_PRODUCED);
-    say(s, "delta_f", "free energy gained, Delta F", "KL(p_0 || pi) - KL(p_T || pi)", delta_f);
-    say(s, "work", "work, <W>", "2 Delta F", work);
-    say(s, "work_over_delta_f", "<W> / Delta F", "2", vpsde_quotient(work, delta_f));
-    say(s, "eta_gen", "efficiency, eta_gen", "0.5", vpsde_quotient(delta_f, work));
-    say(s, "heat", "heat to the bath, <Q>", "<W> - Delta E", mean_of(reverse, VPSDE_PATH_HEAT));
-    say(s, "energy_change", "energy, Delta E", "Delta F + Delta S",
-        mean_of(reverse, VPSDE_PATH_ENERGY));
-    say(s, "entropy_change", "entropy, Delta S", "<W> - <Q> - Delta F",
-        mean_of(reverse, VPSDE_PATH_ENTROPY));
-    say(s, "entropy_production", "entropy production, <Sigma>", "Delta F",
-        mean_of(reverse, VPSDE_PATH_SIGMA));
-    say(s, "rate_integral", "its rate, integrated", "Delta F",
-        mean_of(reverse, VPSDE_PATH_PRODUCED));
-    say(s, "first_law_residual", "first law, largest residual", "0",
-        (vpsde_estimate){
-            fmax(largest(forward, VPSDE_PATH_FIRST_LAW), largest(reverse, VPSDE_PATH_FIRST_LAW)),
-            (double)NAN});
-    say(s, "relaxation_heat", NULL, NULL, mean_of(forward, VPSDE_PATH_HEAT));
-    say(s, "relaxation_entropy_production", NULL, NULL, exact);
+    say(s, "delta_f", delta_f);
+    say(s, "work", work);
+    say(s, "work_over_delta_f", vpsde_quotient(work, delta_f));
+    say(s, "eta_gen", vpsde_quotient(delta_f, work));
+    say(s, "heat", mean_of(reverse, VPSDE_PATH_HEAT));
+    say(s, "energy_change", mean_of(reverse, VPSDE_PATH_ENERGY));
+    say(s, "entropy_change", mean_of(reverse, VPSDE_PATH_ENTROPY));
+    say(s, "entropy_production", mean_of(reverse, VPSDE_PATH_SIGMA));
+    say(s, "rate_integral", mean_of(reverse, VPSDE_PATH_PRODUCED));
+    say_plain(s, "first_law_residual",
+              fmax(largest(forward, VPSDE_PATH_FIRST_LAW), largest(reverse, VPSDE_PATH_FIRST_LAW)));
+    say(s, "relaxation_heat", mean_of(forward, VPSDE_PATH_HEAT));
+    say(s, "relaxation_entropy_production", exact);
 }
 
+/* Attributes of <exp(sign v)> = 1. */
 typedef struct fluctuation {
-    const char *name, *top_share, *tail_index, *label;
+    const char *name, *top_share, *tail_index;
 } fluctuation;
 
-/* <exp(sign v)> = 1 */
 static vpsde_status fluctuates(vpsde_thermo_summary *s, const fluctuation *f, const fine *paths,
                                vpsde_path_value q, double sign)
 {
     vpsde_exponential_mean m;
     VPSDE_TRY(vpsde_exponential_mean_of(&m, paths->value[q], paths->n, sign));
-    say(s, f->name, f->label, m.tail_index < 2 ? "1; tail too heavy for its s.e." : "1", m.mean);
+    say(s, f->name, m.mean);
     say_plain(s, f->top_share, m.top_share);
     say_plain(s, f->tail_index, m.tail_index);
     return VPSDE_OK;
 }
 
-static vpsde_status theorems(vpsde_thermo_summary *s, const fine *forward, const fine *reverse)
+static vpsde_status second_law(vpsde_thermo_summary *s, const fine *forward, const fine *reverse)
 {
-    static const fluctuation ift = {"ift", "ift_top_share", "ift_tail_index",
-                                    "<exp(-Sigma)>, reverse paths"};
+    static const fluctuation ift = {"ift", "ift_top_share", "ift_tail_index"};
     static const fluctuation relaxation = {"ift_relaxation", "ift_relaxation_top_share",
-                                           "ift_relaxation_tail_index",
-                                           "<exp(-Sigma)>, forward paths"};
-    static const fluctuation chain = {"ift_chain", "ift_chain_top_share", "ift_chain_tail_index",
-                                      "<exp(-R)>, forward paths"};
-    vpsde_exponential_mean jarzynski;
+                                           "ift_relaxation_tail_index"};
     VPSDE_TRY(fluctuates(s, &ift, reverse, VPSDE_PATH_SIGMA, -1));
-    VPSDE_TRY(fluctuates(s, &relaxation, forward, VPSDE_PATH_SIGMA, -1));
-    VPSDE_TRY(fluctuates(s, &chain, forward, VPSDE_PATH_LOG_RATIO, -1));
+    return fluctuates(s, &relaxation, forward, VPSDE_PATH_SIGMA, -1);
+}
+
+/* Of the sampler's chain against the process. */
+static vpsde_status chain(vpsde_thermo_summary *s, const fine *forward, const fine *reverse)
+{
+    static const fluctuation ift = {"ift_chain", "ift_chain_top_share", "ift_chain_tail_index"};
     const double *r = forward->value[VPSDE_PATH_LOG_RATIO];
+    vpsde_exponential_mean jarzynski;
+    VPSDE_TRY(fluctuates(s, &ift, forward, VPSDE_PATH_LOG_RATIO, -1));
     VPSDE_TRY(vpsde_exponential_mean_of(&jarzynski, r, forward->n, -1));
     const vpsde_crooks crooks =
         vpsde_crooks_fit(r, forward->n, reverse->value[VPSDE_PATH_LOG_RATIO], reverse->n);
-    say(s, "path_kl", "path KL, <R> on forward paths", "0 as steps shrink",
-        mean_of(forward, VPSDE_PATH_LOG_RATIO));
-    say(s, "jarzynski", "Jarzynski, log<exp(-R)>", "0", jarzynski.log_mean);
-    say(s, "bar", "Bennett's acceptance ratio", "0", crooks.bar);
-    say(s, "crooks_slope", "Crooks' slope", "1", crooks.slope);
+    say(s, "path_kl", mean_of(forward, VPSDE_PATH_LOG_RATIO));
+    say(s, "jarzynski", jarzynski.log_mean);
+    say(s, "bar", crooks.bar);
+    say(s, "crooks_slope", crooks.slope);
     return VPSDE_OK;
 }
 
-static vpsde_status conclude(vpsde_thermo_summary *s, const vpsde_paths *reverse,
-                             const fine *forward, const fine *backward)
+static vpsde_status conclude(vpsde_thermo_summary *s, const vpsde_paths *up,
+                             const vpsde_paths *down, const fine *forward, const fine *reverse)
 {
     const vpsde_estimate none = {(double)NAN, (double)NAN};
-    energies(s, forward, backward);
-    say(s, "elbo", "ELBO, <log weight>", "-entropy of the data - path KL",
-        mean_of(forward, VPSDE_PATH_LOG_WEIGHT));
-    say(s, "t_conf", "temperature of the samples", "1",
-        reverse->has_divergence ? vpsde_node_temperature(&reverse->sums, reverse->n_nodes - 1)
-                                : none);
-    return s->exact_delta_f ? theorems(s, forward, backward) : VPSDE_OK;
+    energies(s, forward, reverse);
+    if (up->has_kernel) say(s, "elbo", mean_of(forward, VPSDE_PATH_LOG_WEIGHT));
+    say(s, "t_conf",
+        down->has_divergence ? vpsde_node_temperature(&down->sums, down->n_nodes - 1) : none);
+    if (s->exact_delta_f) VPSDE_TRY(second_law(s, forward, reverse));
+    return s->exact_delta_f && up->has_kernel ? chain(s, forward, reverse) : VPSDE_OK;
 }
 
 vpsde_status vpsde_thermo_summarise(vpsde_thermo_summary *s, const vpsde_paths *forward,
@@ -149,20 +143,31 @@ vpsde_status vpsde_thermo_summarise(vpsde_thermo_summary *s, const vpsde_paths *
                             f.n == 0 ? "forward" : "reverse");
     }
     s->n_failed = 2 * count - f.n - r.n;
-    if (status == VPSDE_OK) status = conclude(s, reverse, &f, &r);
+    if (status == VPSDE_OK) status = conclude(s, forward, reverse, &f, &r);
     free(f.value[0]);
     free(r.value[0]);
     return status;
 }
 
+static const vpsde_estimate *find(const vpsde_thermo_summary *s, const char *name)
+{
+    for (size_t i = 0; name && i < s->n_scalars; i++) {
+        if (strcmp(s->scalar[i].name, name) == 0) return &s->scalar[i].of;
+    }
+    return NULL;
+}
+
 void vpsde_thermo_print(const vpsde_thermo_summary *s)
 {
     printf("%-32s %12s %10s  %s\n", "quantity", "value [nat]", "+- s.e.", "theory (exact score)");
-    for (size_t q = 0; q < s->n_scalars; q++) {
-        const vpsde_scalar *v = &s->scalar[q];
+    for (const vpsde_quantity *q = vpsde_thermo_quantities; q->name; q++) {
+        const vpsde_estimate *of = find(s, q->name), *tail = find(s, q->tail);
         char error[32] = "-";
-        if (!v->label || isnan(v->of.value)) continue;
-        if (!isnan(v->of.error)) snprintf(error, sizeof(error), "%.2g", v->of.error);
-        printf("%-32s %12.6g %10s  %s\n", v->label, v->of.value, error, v->theory);
+        if (!of || isnan(of->value)) continue;
+        if (!isnan(of->error)) {
+            snprintf(error, sizeof(error), "%" VPSDE_DIGITS_STDERR, of->error);
+        }
+        printf("%-32s %12" VPSDE_DIGITS_NATS " %10s  %s%s\n", q->label, of->value, error, q->theory,
+               tail && tail->value < vpsde_tail_too_heavy ? vpsde_tail_warning : "");
     }
 }

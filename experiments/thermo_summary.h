@@ -6,9 +6,9 @@
 
 enum { VPSDE_SCALARS_MAX = 32 };
 
-/* An attribute of /thermo and, where `theory` is set, a line on the terminal. */
+/* An attribute of /thermo; those of vpsde_thermo_quantities are lines on the terminal too. */
 typedef struct vpsde_scalar {
-    const char *name, *label, *theory;
+    const char *name;
     vpsde_estimate of; /* error NaN: has none of its own */
 } vpsde_scalar;
 

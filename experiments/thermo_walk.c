@@ -5,29 +5,31 @@
 
 #include "core/mem.h"
 #include "core/vec.h"
+#include "experiments/thermo_step.h"
 #include "sde/brownian.h"
 #include "solvers/driver.h"
 
-/* Sums along a row's path: midpoint heat and work, heat by log kernel ratios, log q/p, and the part that
- * noise alone makes. */
-enum { HEAT, WORK, KERNEL_HEAT, RATIO, MARTINGALE, N_ALONG };
+enum { X, EPS, MEAN }; /* of a record */
 
 struct vpsde_walker {
     const vpsde_paths_spec *spec;
     const vpsde_model *model;
     const vpsde_coef *node;
     size_t n_nodes, d, rows, tangents;
-    bool has_logp, closed_divergence, any_rows;
+    bool has_logp, closed_divergence, any_rows, calls;
+    bool replays; /* goes by the record */
     void *ws;
     vpsde_brownian *path;
     uint64_t first; /* of the block at hand */
     size_t count;
     uint8_t *status;
     double *memory;
-    double *x[2], *s[2], *z;        /* (rows, d): where the path is and where it goes */
-    double *dx, *deps, *div, *logp; /* (rows, tangents, d) twice, (rows) twice */
-    double *along[N_ALONG], *prior; /* (rows): log pi(x_T) */
-    double *at[VPSDE_N_AT];         /* (n_nodes, rows) */
+    double *x[2], *s[2], *z, *mean;       /* (rows, d): ends of a step, its noise, its mean */
+    double *told[3];                      /* (rows, n_stored, d) of a record: x, eps, mean */
+    int32_t *classes;                     /* (rows), NULL: none */
+    double *dx, *deps, *div, *logp;       /* (rows, tangents, d) twice, (rows) twice */
+    double *along[VPSDE_N_ALONG], *prior; /* (rows): log pi(x_T) */
+    double *at[VPSDE_N_AT];               /* (n_nodes, rows) */
 };
 
 size_t vpsde_paths_nodes(const vpsde_grid *grid)
@@ -79,6 +81,7 @@ static void observe(vpsde_walker *w, size_t k, const double *all_x, const double
         const double *x = all_x + i * w->d, *s = all_s + i * w->d;
         const double energy = vec_dot(w->d, x, x) / 2, xs = vec_dot(w->d, x, s);
         const double ss = vec_dot(w->d, s, s), logp = w->has_logp ? w->logp[i] : (double)NAN;
+        if (k == 0) w->prior[i] = vpsde_prior_logp(x, w->d);
         w->at[VPSDE_AT_ENERGY][cell] = energy;
         w->at[VPSDE_AT_SURPRISAL][cell] = -logp;
         w->at[VPSDE_AT_FREE][cell] = logp + energy + d * half_log_2pi;
@@ -90,7 +93,19 @@ static void observe(vpsde_walker *w, size_t k, const double *all_x, const double
     }
 }
 
-/* s <- the score of x at node k; a row that is no longer finite goes on as zeros. */
+/* Node k of what the record holds of `what`. */
+static void recall(const vpsde_walker *w, size_t what, size_t k, double *v)
+{
+    const size_t n_stored = w->spec->record->n_stored;
+    for (size_t i = 0; i < w->count; i++) {
+        const double *from = w->told[what] + (i * n_stored + k) * w->d;
+        for (size_t j = 0; j < w->d; j++)
+            v[i * w->d + j] = w->status[i] == VPSDE_ROW_OK ? from[j] : 0;
+    }
+}
+
+/* s <- the score of x at node k; a row that is no longer finite goes on as zeros. Of recorded paths the
+ * network is asked only for what eps does not tell. */
 static vpsde_status look(vpsde_walker *w, size_t k, double *x, double *s)
 {
     const vpsde_coef *c = &w->node[k];
@@ -99,6 +114,7 @@ static vpsde_status look(vpsde_walker *w, size_t k, double *x, double *s)
         .k = w->tangents,
         .coef = c,
         .x = x,
+        .classes = w->classes,
         .dx = w->tangents ? w->dx : NULL,
         .eps = s,
         .deps = w->tangents ? w->deps : NULL,
@@ -106,7 +122,8 @@ static vpsde_status look(vpsde_walker *w, size_t k, double *x, double *s)
         .logp = w->has_logp ? w->logp : NULL,
     };
     if (w->tangents) set_tangents(w, k);
-    VPSDE_TRY(vpsde_model_eval(w->model, w->ws, &e));
+    if (w->calls) VPSDE_TRY(vpsde_model_eval(w->model, w->ws, &e));
+    if (w->replays) recall(w, EPS, k, s);
     vec_scale(w->count * w->d, s, -1 / c->sigma, s);
     for (size_t i = 0; i < w->count; i++) {
         double *row = s + i * w->d;
@@ -118,65 +135,22 @@ static vpsde_status look(vpsde_walker *w, size_t k, double *x, double *s)
     return VPSDE_OK;
 }
 
-/* ---- one step's heat, work and kernels ------------------------------------------------------- */
+/* ---- a step ---------------------------------------------------------------------------------- */
 
-/* Both ends of a step of row i. */
-typedef struct ends {
-    const double *x, *s;   /* noisier */
-    const double *xc, *sc; /* cleaner */
-    double h;
-} ends;
-
-static double log_normal(double square, double variance, size_t d)
+/* The mean of the sampler's kernel from node k: recorded, that of the recorded solver at another state, or
+ * Euler-Maruyama's. */
+static void set_mean(vpsde_walker *w, size_t k, const double *x, const double *s)
 {
-    return -(square / variance + (double)d * log(2 * M_PI * variance)) / 2;
-}
-
-/* log q(x | xc) - log p(xc | x): the exact transition forward, Euler-Maruyama's back. */
-static double log_kernel_ratio(const ends *e, size_t d)
-{
-    const double a = exp(-e->h / 2);
-    double up = 0, down = 0;
-    for (size_t j = 0; j < d; j++) {
-        const double u = e->x[j] - a * e->xc[j];
-        const double v = e->xc[j] - (1 + e->h / 2) * e->x[j] - e->h * e->s[j];
-        up += u * u;
-        down += v * v;
+    const vpsde_record *record = w->spec->record;
+    const double h = w->node[k].b - w->node[k + 1].b;
+    const size_t n = w->count * w->d;
+    if (!record) {
+        vec_lin2(n, w->mean, 1 + h / 2, x, h, s);
+    } else if (w->spec->reverse) {
+        recall(w, MEAN, k, w->mean);
+    } else if (record->is_affine) {
+        vec_lin2(n, w->mean, record->on_x[k], x, -record->on_eps[k] * w->node[k].sigma, s);
     }
-    return log_normal(up, -expm1(-e->h), d) - log_normal(down, e->h, d);
-}
-
-/* Reverse: f = x + 2s, f_c = 2(x + s). With the step's kernel k and that of the same force from its other
- * end, k~(x|xc) = N(xc + f(xc) h/2, h):
- *     log k(xc|x)/k~(x|xc) = (f + f')/2 . dx + (h/8)(|f'|^2 - |f|^2). */
-static void drive(vpsde_walker *w, size_t i, const ends *e)
-{
-    double heat = 0, work = 0, force = 0;
-    for (size_t j = 0; j < w->d; j++) {
-        const double dx = e->xc[j] - e->x[j];
-        const double f = e->x[j] + 2 * e->s[j], g = e->xc[j] + 2 * e->sc[j];
-        heat += (f + g) / 2 * dx;
-        work += (e->x[j] + e->s[j] + e->xc[j] + e->sc[j]) * dx;
-        force += g * g - f * f;
-    }
-    w->along[HEAT][i] += heat;
-    w->along[WORK][i] += work;
-    w->along[KERNEL_HEAT][i] += heat + e->h / 8 * force;
-}
-
-/* Forward: f = -x; the exact transition is in detailed balance with pi, so both heats are one. The mean of
- * xc given x is that of Tweedie's formula, (x + (1 - a^2) s)/a. */
-static void relax(vpsde_walker *w, size_t i, const ends *e)
-{
-    const double a = exp(-e->h / 2), v = -expm1(-e->h);
-    double heat = 0, noise = 0;
-    for (size_t j = 0; j < w->d; j++) {
-        heat -= (e->x[j] + e->xc[j]) / 2 * (e->x[j] - e->xc[j]);
-        noise += (e->x[j] + e->s[j]) * (e->xc[j] - (e->x[j] + v * e->s[j]) / a);
-    }
-    w->along[HEAT][i] += heat;
-    w->along[KERNEL_HEAT][i] += heat;
-    w->along[MARTINGALE][i] += noise;
 }
 
 /* The step between node k and the cleaner k + 1, whichever way it was taken: `from`, `to` are buffers. */
@@ -185,14 +159,24 @@ static void account(vpsde_walker *w, size_t k, size_t from, size_t to)
     const bool reverse = w->spec->reverse;
     const size_t noisy = reverse ? from : to, clean = reverse ? to : from;
     const size_t arrived = (reverse ? k + 1 : k) * w->rows;
+    const vpsde_record *record = w->spec->record;
+    const double h = w->node[k].b - w->node[k + 1].b;
+    const bool has_mean = !record || reverse || record->is_affine;
+    set_mean(w, k, w->x[noisy], w->s[noisy]);
     for (size_t i = 0; i < w->count; i++) {
         const size_t row = i * w->d;
-        const ends e = {w->x[noisy] + row, w->s[noisy] + row, w->x[clean] + row, w->s[clean] + row,
-                        w->node[k].b - w->node[k + 1].b};
-        (reverse ? drive : relax)(w, i, &e);
-        w->along[RATIO][i] += log_kernel_ratio(&e, w->d);
-        w->at[VPSDE_AT_HEAT][arrived + i] = w->along[HEAT][i];
-        w->at[VPSDE_AT_WORK][arrived + i] = w->along[WORK][i];
+        const vpsde_thermo_step e = {.x = w->x[noisy] + row,
+                                     .s = w->s[noisy] + row,
+                                     .xc = w->x[clean] + row,
+                                     .sc = w->s[clean] + row,
+                                     .mean = has_mean ? w->mean + row : NULL,
+                                     .h = h,
+                                     .variance = record ? record->std[k] * record->std[k] : h};
+        double gain[VPSDE_N_ALONG];
+        (reverse ? vpsde_thermo_drive : vpsde_thermo_relax)(gain, &e, w->d);
+        for (size_t q = 0; q < VPSDE_N_ALONG; q++) w->along[q][i] += gain[q];
+        w->at[VPSDE_AT_HEAT][arrived + i] = w->along[VPSDE_ALONG_HEAT][i];
+        w->at[VPSDE_AT_WORK][arrived + i] = w->along[VPSDE_ALONG_WORK][i];
     }
 }
 
@@ -216,17 +200,23 @@ static vpsde_status start_from_rows(vpsde_walker *w, double *x)
 static vpsde_status start(vpsde_walker *w, double *x)
 {
     const vpsde_sampling *run = w->spec->sampling;
+    if (w->replays) {
+        recall(w, X, 0, x);
+        return VPSDE_OK;
+    }
     if (w->spec->reverse) return vpsde_sampling_start(run, w->first, w->count, x);
     if (w->spec->source.read) return start_from_rows(w, x);
     return vpsde_model_draw(w->model, &w->node[w->n_nodes - 1], run->seed, VPSDE_NOISE_FORWARD,
-                            w->first, w->count, NULL, x);
+                            w->first, w->count, w->classes, x);
 }
 
 /* From one node to the next on the path's way: x[to] from x[from], s[from]. */
 static void move(vpsde_walker *w, size_t k, size_t from, size_t to)
 {
     const size_t n = w->count * w->d;
-    if (w->spec->reverse) {
+    if (w->replays) {
+        recall(w, X, k + 1, w->x[to]);
+    } else if (w->spec->reverse) {
         const double h = w->node[k].b - w->node[k + 1].b;
         vpsde_brownian_stretch(w->path, w->node[k].b, w->node[k + 1].b, w->z, NULL);
         vec_lin3(n, w->x[to], 1 + h / 2, w->x[from], h, w->s[from], sqrt(h), w->z);
@@ -245,9 +235,8 @@ static vpsde_status walk(vpsde_walker *w)
     VPSDE_TRY(start(w, w->x[from]));
     VPSDE_TRY(look(w, begin, w->x[from], w->s[from]));
     for (size_t i = 0; i < w->count; i++) {
-        for (size_t q = 0; q < N_ALONG; q++) w->along[q][i] = 0;
+        for (size_t q = 0; q < VPSDE_N_ALONG; q++) w->along[q][i] = 0;
         w->at[VPSDE_AT_HEAT][begin * w->rows + i] = w->at[VPSDE_AT_WORK][begin * w->rows + i] = 0;
-        w->prior[i] = vpsde_prior_logp(w->x[from] + i * w->d, w->d);
     }
     for (size_t q = 0; q < last; q++) {
         const size_t k = w->spec->reverse ? q : last - 1 - q;
@@ -256,9 +245,6 @@ static vpsde_status walk(vpsde_walker *w)
         VPSDE_TRY(look(w, w->spec->reverse ? k + 1 : k, w->x[1 - from], w->s[1 - from]));
         account(w, k, from, 1 - from);
         from = 1 - from;
-    }
-    for (size_t i = 0; i < w->count && !w->spec->reverse; i++) {
-        w->prior[i] = vpsde_prior_logp(w->x[from] + i * w->d, w->d);
     }
     return VPSDE_OK;
 }
@@ -289,16 +275,16 @@ static void conclude(vpsde_walker *w, size_t i, double out[VPSDE_N_PATH])
         vpsde_process_get_spec(w->spec->sampling->process)->terminal == VPSDE_TERMINAL_EXACT;
     const double start_logp = exact ? -surprisal[noise] : w->prior[i];
     const double change = energy[data] - energy[noise], gain = surprisal[data] + start_logp;
-    out[VPSDE_PATH_HEAT] = w->along[HEAT][i];
-    out[VPSDE_PATH_WORK] = w->along[WORK][i];
+    out[VPSDE_PATH_HEAT] = w->along[VPSDE_ALONG_HEAT][i];
+    out[VPSDE_PATH_WORK] = w->along[VPSDE_ALONG_WORK][i];
     out[VPSDE_PATH_ENERGY] = reverse ? change : -change;
     out[VPSDE_PATH_FIRST_LAW] =
         out[VPSDE_PATH_ENERGY] - (out[VPSDE_PATH_WORK] - out[VPSDE_PATH_HEAT]);
     out[VPSDE_PATH_ENTROPY] = reverse ? gain : surprisal[noise] - surprisal[data];
-    out[VPSDE_PATH_SIGMA] = out[VPSDE_PATH_ENTROPY] + w->along[KERNEL_HEAT][i];
+    out[VPSDE_PATH_SIGMA] = out[VPSDE_PATH_ENTROPY] + w->along[VPSDE_ALONG_KERNEL_HEAT][i];
     out[VPSDE_PATH_PRODUCED] = w->at[VPSDE_AT_PRODUCED][data];
-    out[VPSDE_PATH_MARTINGALE] = w->along[MARTINGALE][i];
-    out[VPSDE_PATH_LOG_WEIGHT] = start_logp - w->along[RATIO][i];
+    out[VPSDE_PATH_MARTINGALE] = w->along[VPSDE_ALONG_MARTINGALE][i];
+    out[VPSDE_PATH_LOG_WEIGHT] = start_logp - w->along[VPSDE_ALONG_RATIO][i];
     out[VPSDE_PATH_LOG_RATIO] = -surprisal[data] - out[VPSDE_PATH_LOG_WEIGHT];
 }
 
@@ -310,7 +296,15 @@ vpsde_status vpsde_walker_run(vpsde_walker *w, uint64_t first, size_t count,
     w->count = count;
     w->status = status;
     for (size_t i = 0; i < count; i++) status[i] = VPSDE_ROW_OK;
-    vpsde_brownian_place(w->path, w->spec->sampling->seed, VPSDE_NOISE_DIFFUSION, first, count);
+    if (w->replays) {
+        VPSDE_TRY(vpsde_record_read(w->spec->record, (size_t)first, count, w->told[X], w->told[EPS],
+                                    w->told[MEAN], status));
+    }
+    const vpsde_sampling *run = w->spec->sampling;
+    for (size_t i = 0; w->classes && i < w->rows; i++) {
+        w->classes[i] = i < count ? run->classes[(size_t)(first - run->first) + i] : VPSDE_NO_CLASS;
+    }
+    vpsde_brownian_place(w->path, run->seed, VPSDE_NOISE_DIFFUSION, first, count);
     VPSDE_TRY(walk(w));
     for (size_t i = 0; i < count; i++) {
         double out[VPSDE_N_PATH], *at[VPSDE_N_AT];
@@ -337,9 +331,11 @@ static double *take(double **from, size_t n)
 static vpsde_status make_room(vpsde_walker *w)
 {
     const size_t state = w->rows * w->d, tangents = state * w->tangents;
-    size_t trace_size, doubles;
+    const size_t n_stored = w->replays ? w->spec->record->n_stored : 0;
+    size_t trace_size, doubles, stored;
     VPSDE_TRY(vpsde_size_mul(&trace_size, w->rows * VPSDE_N_AT, w->n_nodes, "nodes of a block"));
-    doubles = 5 * state + 2 * tangents + (3 + N_ALONG) * w->rows + trace_size;
+    VPSDE_TRY(vpsde_size_mul(&stored, 3 * state, n_stored, "recorded states of a block"));
+    doubles = 6 * state + 2 * tangents + (3 + VPSDE_N_ALONG) * w->rows + trace_size + stored;
     VPSDE_TRY(vpsde_alloc(&w->memory, doubles, sizeof(double)));
     double *rest = w->memory;
     for (size_t b = 0; b < 2; b++) {
@@ -347,13 +343,16 @@ static vpsde_status make_room(vpsde_walker *w)
         w->s[b] = take(&rest, state);
     }
     w->z = take(&rest, state);
+    w->mean = take(&rest, state);
+    for (size_t q = 0; q < 3; q++) w->told[q] = take(&rest, state * n_stored);
     w->dx = take(&rest, tangents);
     w->deps = take(&rest, tangents);
     w->div = take(&rest, w->rows);
     w->logp = take(&rest, w->rows);
     w->prior = take(&rest, w->rows);
-    for (size_t q = 0; q < N_ALONG; q++) w->along[q] = take(&rest, w->rows);
+    for (size_t q = 0; q < VPSDE_N_ALONG; q++) w->along[q] = take(&rest, w->rows);
     for (size_t q = 0; q < VPSDE_N_AT; q++) w->at[q] = take(&rest, w->rows * w->n_nodes);
+    if (w->spec->sampling->classes) VPSDE_TRY(vpsde_alloc(&w->classes, w->rows, sizeof(int32_t)));
     VPSDE_TRY(vpsde_brownian_create(&w->path, w->rows, w->d));
     return vpsde_model_workspace_create(&w->ws, w->model, w->rows, w->tangents);
 }
@@ -377,6 +376,8 @@ vpsde_status vpsde_walker_create(vpsde_walker **out, const vpsde_paths_spec *spe
     if (!w->closed_divergence && (flags & VPSDE_MODEL_JVP)) {
         w->tangents = spec->probes < w->d ? spec->probes : w->d;
     }
+    w->replays = spec->record && spec->reverse;
+    w->calls = !w->replays || w->has_logp || w->closed_divergence || w->tangents > 0;
     const vpsde_status status = make_room(w);
     if (status != VPSDE_OK) {
         vpsde_walker_destroy(w);
@@ -391,6 +392,9 @@ void vpsde_walker_destroy(vpsde_walker *w)
     if (!w) return;
     if (w->ws) vpsde_model_workspace_destroy(w->model, w->ws);
     vpsde_brownian_destroy(w->path);
+    free(w->classes);
     free(w->memory);
     free(w);
 }
+
+bool vpsde_walker_calls(const vpsde_walker *w) { return w->calls; }

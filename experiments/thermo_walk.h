@@ -5,13 +5,16 @@
  * In the b clock the force f moves x by f/2 db + dw, at temperature 1. Forward f = -x: free relaxation in
  * E = |x|^2/2, no work. Reverse f = x + 2s = -x + f_c with the control force f_c = 2(x + s), s the model's
  * score: W = sum f_c o dx, Q = sum f o dx (heat to the bath), o the midpoint of the two ends' forces, so
- * that E' - E = W - Q holds step by step. */
+ * that E' - E = W - Q holds step by step.
+ *
+ * Recorded paths are those that a sampler took, of any kernel N(mean, std^2), instead of simulated ones. */
 #ifndef VPSDE_EXPERIMENTS_THERMO_WALK_H
 #define VPSDE_EXPERIMENTS_THERMO_WALK_H
 
 #include <vpsde/solver.h>
 
 #include "analysis/thermo.h"
+#include "experiments/thermo_record.h"
 
 /* Of one path. NaN: not known, for want of log p. */
 typedef enum vpsde_path_value {
@@ -32,8 +35,11 @@ typedef enum vpsde_path_value {
 } vpsde_path_value;
 
 typedef struct vpsde_paths_spec {
-    const vpsde_sampling *sampling; /* process, model, grid, seed, first, count, threads, control */
+    const vpsde_sampling *sampling; /* process, model, grid, seed, first, count, classes, threads,
+                                       control */
     bool reverse;
+    vpsde_record
+        *record; /* reverse paths are those, forward ones are weighed by its kernels; or NULL */
     /* Of forward paths: path i starts at row first_row + i mod n_rows; source.read NULL: at an exact draw
      * of the model. */
     vpsde_row_source source;
@@ -42,11 +48,11 @@ typedef struct vpsde_paths_spec {
 } vpsde_paths_spec;
 
 typedef struct vpsde_paths {
-    size_t n_nodes;              /* of the grid, t = 0 left out */
-    double *value[VPSDE_N_PATH]; /* (count) */
-    uint8_t *status;             /* (count) vpsde_row_status */
-    vpsde_node_sums sums;        /* of the paths that are fine */
-    bool has_logp, has_divergence;
+    size_t n_nodes;                            /* of the grid, t = 0 left out */
+    double *value[VPSDE_N_PATH];               /* (count) */
+    uint8_t *status;                           /* (count) vpsde_row_status */
+    vpsde_node_sums sums;                      /* of the paths that are fine */
+    bool has_logp, has_divergence, has_kernel; /* has_kernel: log weights and ratios are known */
 } vpsde_paths;
 
 /* Nodes that paths have, t = 0 left out: its score is no longer a network's to tell. */
@@ -67,6 +73,8 @@ typedef struct vpsde_walker vpsde_walker;
 
 vpsde_status vpsde_walker_create(vpsde_walker **out, const vpsde_paths_spec *spec);
 void vpsde_walker_destroy(vpsde_walker *walker); /* NULL is fine */
+/* Does it ask the network at every node? A record may tell all there is to know. */
+bool vpsde_walker_calls(const vpsde_walker *walker);
 /* Paths first .. first + count - 1 of one block of the model's rows: their values from value[q][i] and
  * status[i] on, their observables into `sums`. */
 vpsde_status vpsde_walker_run(vpsde_walker *walker, uint64_t first, size_t count,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/digits.h"
 #include "core/mem.h"
 #include "experiments/job.h"
 
@@ -60,18 +61,20 @@ static void print(const view *v, vpsde_fp_direction direction)
            "TV to exact", "F, nats", "min density");
     for (size_t k = 0; k < v->n; k++) {
         const double *value = v->value + k * N_SHOWN;
-        printf("%-8s %10.4g %12.1e ", "", v->t[k], value[MASS] - 1);
+        printf("%-8s %10" VPSDE_DIGITS_TIME " %12" VPSDE_DIGITS_VERDICT " ", "", v->t[k],
+               value[MASS] - 1);
         if (v->column[TV] < 0) {
             printf("%12s", "-");
         } else {
-            printf("%12.3e", value[TV]);
+            printf("%12" VPSDE_DIGITS_METRIC, value[TV]);
         }
-        printf(" %12.6f %12.1e\n", value[FREE_ENERGY], value[MIN_DENSITY]);
+        printf(" %12" VPSDE_DIGITS_BITS " %12" VPSDE_DIGITS_VERDICT "\n", value[FREE_ENERGY],
+               value[MIN_DENSITY]);
         edge = fmax(edge, value[EDGE_MASS]);
     }
     if (edge <= wide_enough) return;
-    printf("%-8s up to %.1e of the probability stands in the outermost cells: the domain is too "
-           "small for it\n",
+    printf("%-8s up to %" VPSDE_DIGITS_VERDICT
+           " of the probability stands in the outermost cells: the domain is too small for it\n",
            "", edge);
 }
 

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "analysis/digits.h"
 #include "analysis/metrics.h"
 #include "core/mem.h"
 #include "experiments/job.h"
@@ -11,6 +12,22 @@ static int ascending(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
+}
+
+static bool chain_holds(const vpsde_transport_facts *f)
+{
+    const double length = f->length * f->length;
+    return f->optimal <= length * (1 + 1e-9) && length <= f->b * f->entropy / 2 * (1 + 1e-9);
+}
+
+/* It holds for any flow and any rows: where it does not, numbers are wrong. */
+static vpsde_status broken(const vpsde_transport_facts *f)
+{
+    return vpsde_fail(VPSDE_EPARTIAL,
+                      "transport: W2^2 = %g <= L^2 = %g <= b Sigma/2 = %g is broken, which no flow "
+                      "can do; expected more transport.times, smaller tolerances, or a smoother "
+                      "network",
+                      f->optimal, f->length * f->length, f->b * f->entropy / 2);
 }
 
 /* Behind each figure what theory expects of a Monge map. */
@@ -25,20 +42,24 @@ static vpsde_status print(const vpsde_transport_rows *r, const vpsde_transport_f
         smallest = fmin(smallest, r->smallest[i]);
     }
     qsort(sorted, n, sizeof(*sorted), ascending);
-    const double chain[] = {f->optimal, f->length * f->length, f->b * f->entropy / 2};
-    const bool holds = chain[0] <= chain[1] * (1 + 1e-9) && chain[1] <= chain[2] * (1 + 1e-9);
     printf("\n%-28s %-46s %s\n", "transport", "this map", "a Monge map");
-    printf("%-28s median %-9.2e 99 %% %-9.2e max %-9.2e %s\n", "antisymmetry |J-J^T|/|J|",
-           vpsde_quantile(sorted, n, 0.5), vpsde_quantile(sorted, n, 0.99), sorted[n - 1], "0");
-    printf("%-28s %-46.4g %s\n", "smallest eigenvalue", smallest, "above 0");
-    printf("%-28s %-9.2e %5.1f %% of rows reassigned %9s %s\n", "assignment gap, relative", f->gap,
-           100 * f->reassigned, "", "0");
-    printf("%-28s %.6g\n", "W2^2 of the rows", chain[0]);
-    printf("%-28s %-46.6g %s\n", "L^2, flow's length squared", chain[1], "at least W2^2");
-    printf("%-28s %-46.6g %s\n", "b Sigma/2, speed limit", chain[2], "at least L^2");
-    printf("%-28s %s\n", "", holds ? "W2^2 <= L^2 <= b Sigma/2 holds" : "the chain is BROKEN");
-    printf("%-28s %.4f +- %-36.4f %s\n", "straightness W2^2/L^2", f->straightness,
-           f->straightness_stderr, "at most 1");
+    printf("%-28s median %-9" VPSDE_DIGITS_ROUGH " 99 %% %-9" VPSDE_DIGITS_ROUGH
+           " max %-9" VPSDE_DIGITS_ROUGH " %s\n",
+           "antisymmetry |J-J^T|/|J|", vpsde_quantile(sorted, n, 0.5),
+           vpsde_quantile(sorted, n, 0.99), sorted[n - 1], "0");
+    printf("%-28s %-46" VPSDE_DIGITS_TIME " %s\n", "smallest eigenvalue", smallest, "above 0");
+    printf("%-28s %-9" VPSDE_DIGITS_DISTANCE " %5" VPSDE_DIGITS_PERCENT
+           " %% of rows reassigned %9s %s\n",
+           "assignment gap, relative", f->gap, 100 * f->reassigned, "", "0");
+    printf("%-28s %" VPSDE_DIGITS_NATS "\n", "W2^2 of the rows", f->optimal);
+    printf("%-28s %-46" VPSDE_DIGITS_NATS " %s\n", "L^2, flow's length squared",
+           f->length * f->length, "at least W2^2");
+    printf("%-28s %-46" VPSDE_DIGITS_NATS " %s\n", "b Sigma/2, speed limit", f->b * f->entropy / 2,
+           "at least L^2");
+    printf("%-28s %s\n", "",
+           chain_holds(f) ? "W2^2 <= L^2 <= b Sigma/2 holds" : "the chain is BROKEN");
+    printf("%-28s %" VPSDE_DIGITS_SHARE " +- %-37" VPSDE_DIGITS_STDERR " %s\n",
+           "straightness W2^2/L^2", f->straightness, f->straightness_stderr, "at most 1");
     free(sorted);
     return VPSDE_OK;
 }
@@ -59,7 +80,7 @@ static vpsde_status transport(vpsde_transport_rows *rows, const vpsde_transport 
     }
     VPSDE_TRY(vpsde_transport_judge(&facts, rows, s, vpsde_run_sink(run)));
     if (!cli->quiet) VPSDE_TRY(print(rows, &facts));
-    return status;
+    return chain_holds(&facts) ? status : broken(&facts);
 }
 
 static vpsde_status compute(const vpsde_setup *s, const vpsde_cli *cli, vpsde_run *run)
@@ -95,7 +116,8 @@ const vpsde_verb vpsde_verb_transport = {
         "global one: both are 0 for a Monge map (docs/transport.md). Lengths and the speed limit "
         "W2^2 <= L^2 <= b Sigma/2 follow. Example:\n\n"
         "  vpsde transport experiments/mixture.yaml -o map.h5 --set transport.count=200\n\n"
-        "Exit code 5: finished, but some rows failed (flagged in `status`).",
+        "Exit code 5: finished, but some rows failed (flagged in `status`), or the lengths break "
+        "that chain, which no flow can do: raise transport.times or tighten the tolerances.",
     .options =
         VPSDE_CLI_OUTPUT | VPSDE_CLI_FORCE | VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS | VPSDE_CLI_WORKS,
     .run = run,

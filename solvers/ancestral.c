@@ -84,6 +84,14 @@ static vpsde_status step(vpsde_step *s)
     return VPSDE_OK;
 }
 
+static double kernel_std(const vpsde_step *s)
+{
+    if (!(s->next->sigma > 0)) return 0;
+    if (s->param[VARIANCE] == LEARNED_RANGE) return (double)NAN;
+    const vpsde_posterior q = vpsde_posterior_at(s->at, s->next);
+    return sqrt(variance_of(s, &q));
+}
+
 const vpsde_solver_type vpsde_solver_ancestral = {
     .name = "ancestral",
     .source = "Ho et al. 2020 (arXiv:2006.11239), algorithm 2",
@@ -95,5 +103,6 @@ const vpsde_solver_type vpsde_solver_ancestral = {
     .n_scratch = 3,
     .params = params,
     .step = step,
+    .kernel_std = kernel_std,
     .prepare = prepare,
 };

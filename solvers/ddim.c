@@ -18,12 +18,17 @@ static const vpsde_param params[] = {
     {.name = NULL},
 };
 
+static double kernel_std(const vpsde_step *s)
+{
+    const double B = vpsde_stride_beta(s->at, s->next), ratio = s->next->sigma / s->at->sigma;
+    return s->param[ETA] * ratio * sqrt(fmax(B, 0)); /* B < 0 towards noise */
+}
+
 static vpsde_status step(vpsde_step *s)
 {
     double *eps = s->w[0], *z = s->w[1];
     const vpsde_coef *c = s->at, *c1 = s->next;
-    const double B = vpsde_stride_beta(c, c1), ratio = c1->sigma / c->sigma;
-    const double noise = s->param[ETA] * ratio * sqrt(fmax(B, 0)); /* B < 0 towards noise */
+    const double noise = kernel_std(s);
     const double direction = sqrt(fmax(c1->sigma * c1->sigma - noise * noise, 0));
     const double on_eps = direction - c->sigma * c1->alpha / c->alpha;
 
@@ -54,4 +59,5 @@ const vpsde_solver_type vpsde_solver_ddim = {
     .n_scratch = 2,
     .params = params,
     .step = step,
+    .kernel_std = kernel_std,
 };

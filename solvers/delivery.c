@@ -4,6 +4,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "core/ranks.h"
 #include "core/sink.h"
 
 vpsde_status vpsde_delivery_open(vpsde_delivery *delivery)
@@ -55,7 +56,9 @@ vpsde_status vpsde_delivery_write(vpsde_delivery *delivery, uint64_t first, size
     if (status == VPSDE_OK) {
         tally(delivery, first, n, ledger);
         if (control->progress) {
-            control->progress(control->context, delivery->done + delivery->skipped,
+            const size_t through = delivery->done + delivery->skipped;
+            control->progress(control->context,
+                              through > delivery->given ? through : delivery->given,
                               delivery->total);
         }
     }
@@ -74,15 +77,32 @@ bool vpsde_delivery_has(vpsde_delivery *delivery, uint64_t first, size_t n)
     return there;
 }
 
+/* The number of the next block: this process's, or where several share the table, theirs. */
+static bool next_number(vpsde_delivery *delivery, vpsde_queue *queue, size_t *number)
+{
+    const vpsde_sink *sink = delivery->sink;
+    if (!vpsde_queue_take(queue, number)) return false;
+    if (!sink || !sink->take) return true;
+    vpsde_lock_enter(delivery->lock);
+    *number = sink->take(sink->self);
+    vpsde_lock_leave(delivery->lock);
+    return *number < queue->n_blocks;
+}
+
 bool vpsde_delivery_take(vpsde_delivery *delivery, vpsde_queue *queue, size_t run_first,
                          size_t run_count, size_t rows, uint64_t *first, size_t *n)
 {
     const uint64_t last = (uint64_t)run_first + run_count;
     size_t number;
-    while (vpsde_queue_take(queue, &number)) {
+    while (next_number(delivery, queue, &number)) {
         const uint64_t begin = ((uint64_t)(run_first / rows) + number) * rows, end = begin + rows;
         *first = begin > run_first ? begin : run_first;
         *n = (size_t)((end < last ? end : last) - *first);
+        if (delivery->sink && delivery->sink->take) {
+            vpsde_lock_enter(delivery->lock);
+            delivery->given = (size_t)(*first + *n - run_first);
+            vpsde_lock_leave(delivery->lock);
+        }
         if (!vpsde_delivery_has(delivery, *first, *n)) return true;
     }
     return false;
@@ -105,9 +125,26 @@ static vpsde_status partial(const vpsde_delivery *delivery)
                       first);
 }
 
+/* What all processes that share the table have done becomes this one's. */
+static vpsde_status meet(vpsde_delivery *delivery, vpsde_status status)
+{
+    const vpsde_sink *sink = delivery->sink;
+    double sums[] = {(double)delivery->done, (double)delivery->n_non_finite,
+                     (double)delivery->n_failed, delivery->nfe};
+    if (!sink || !sink->meet) return status;
+    VPSDE_TRY(
+        sink->meet(sink->self, status, sums, sizeof(sums) / sizeof(sums[0]), &delivery->first_bad));
+    delivery->done = (size_t)sums[0];
+    delivery->n_non_finite = (size_t)sums[1];
+    delivery->n_failed = (size_t)sums[2];
+    delivery->nfe = sums[3];
+    return VPSDE_OK;
+}
+
 vpsde_status vpsde_delivery_end(vpsde_delivery *delivery, vpsde_status status, size_t n_threads)
 {
     vpsde_sink *sink = delivery->sink;
+    status = meet(delivery, status);
     if (status != VPSDE_OK) return status;
     const double seconds = fmax(vpsde_clock_s() - delivery->started, 1e-9);
     const vpsde_fact rates[] = {
@@ -115,9 +152,11 @@ vpsde_status vpsde_delivery_end(vpsde_delivery *delivery, vpsde_status status, s
         {.name = delivery->rate, .number = (double)delivery->done / seconds},
         {.name = "nfe_per_second", .number = delivery->nfe / seconds},
         {.name = "threads", .number = (double)n_threads, .whole = true},
+        {.name = "ranks", .number = (double)vpsde_n_ranks(), .whole = true},
     };
+    const size_t n_rates = sizeof(rates) / sizeof(rates[0]);
     if (sink && sink->end) {
-        VPSDE_TRY(sink->end(sink->self, rates, sizeof(rates) / sizeof(rates[0])));
+        VPSDE_TRY(sink->end(sink->self, rates, sink->take ? n_rates : n_rates - 1));
     }
     return partial(delivery);
 }

@@ -23,6 +23,7 @@ typedef struct vpsde_delivery {
     vpsde_lock *lock;
     double started;
     size_t done, skipped, n_non_finite, n_failed;
+    size_t given; /* where several processes share the table: rows handed out to all of them */
     uint64_t first_bad;
     double nfe; /* rows evaluated, all kinds */
 } vpsde_delivery;

@@ -1,5 +1,6 @@
 #include "solvers/driver.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,16 +101,24 @@ static vpsde_status log_node(worker *w, size_t k)
     return VPSDE_OK;
 }
 
-/* Stores the path over the step that has just left node k, for rows that live on. */
-static void log_noise(worker *w, size_t k)
+/* Stores the path over the step that has just left node k, and that step's kernel, for rows that live
+ * on. */
+static void log_draw(worker *w, size_t k)
 {
+    const vpsde_report *report = w->run->report;
     const vpsde_block *block = &w->chain->block;
     const size_t d = w->chain->step.d;
-    if (!(w->run->report->fields & VPSDE_LOG_NOISE)) return;
+    const double std = report->kernel_std ? report->kernel_std[w->slot] : (double)NAN;
+    if (!(report->fields & (VPSDE_LOG_NOISE | VPSDE_LOG_KERNEL))) return;
     if (block->has_drawn) vpsde_chain_increment(w->chain, k, w->drawn);
     for (size_t i = 0; i < block->count; i++) {
-        const bool drawn = block->has_drawn && block->status[block->begin + i] == VPSDE_ROW_OK;
-        vpsde_rows_store(w->rows, w->run->report, 3, i, w->slot, drawn ? w->drawn + i * d : NULL);
+        const double *x = w->chain->step.x + (block->begin + i) * d, *z = w->drawn + i * d;
+        const bool ok = block->status[block->begin + i] == VPSDE_ROW_OK;
+        const bool drawn = block->has_drawn && ok, stepped = ok && !isnan(std);
+        vpsde_rows_store(w->rows, report, VPSDE_FIELD_NOISE, i, w->slot, drawn ? z : NULL);
+        if (drawn && stepped) vec_lin2(d, w->v, 1, x, -std, z);
+        const double *mean = drawn ? w->v : x;
+        vpsde_rows_store(w->rows, report, VPSDE_FIELD_KERNEL, i, w->slot, stepped ? mean : NULL);
     }
 }
 
@@ -129,7 +138,7 @@ static vpsde_status step(worker *w, size_t k, bool logs)
     VPSDE_TRY(log_logp(w, k));
     if (stored) VPSDE_TRY(log_node(w, k));
     VPSDE_TRY(vpsde_chain_step(w->chain, k));
-    if (stored) log_noise(w, k);
+    if (stored) log_draw(w, k);
     w->slot += stored;
     return VPSDE_OK;
 }
@@ -141,7 +150,7 @@ static vpsde_status log_end(worker *w, size_t k)
     if (!is_stored(w, k)) return VPSDE_OK;
     VPSDE_TRY(log_node(w, k));
     w->chain->block.has_drawn = false;
-    log_noise(w, k);
+    log_draw(w, k);
     return VPSDE_OK;
 }
 
@@ -223,7 +232,7 @@ static vpsde_status worker_create(worker *w, const shared *all)
     VPSDE_TRY(vpsde_chain_create(&w->chain, all->run, all->run->solver, all->report->param,
                                  all->table, &vpsde_noise_of_runs));
     VPSDE_TRY(vpsde_rows_create(&w->rows, all->report));
-    if (all->report->fields & VPSDE_LOG_NOISE) {
+    if (all->report->fields & (VPSDE_LOG_NOISE | VPSDE_LOG_KERNEL)) {
         VPSDE_TRY(vpsde_alloc(&w->drawn, state, sizeof(double)));
     }
     if (all->report->fields & VPSDE_LOG_LOGP) {
@@ -292,6 +301,7 @@ static vpsde_status sample_fixed(const vpsde_sampling *run, vpsde_sink *sink)
     vpsde_fact pilot = {0};
     VPSDE_TRY(vpsde_report_create(&report, run));
     vpsde_status status = prepare(&table, &pilot, report);
+    if (status == VPSDE_OK) status = vpsde_report_kernels(report, table);
     if (status == VPSDE_OK) status = vpsde_report_begin(report, sink, &pilot, pilot.name ? 1 : 0);
     if (status == VPSDE_OK) status = run_blocks(report, table);
     status = vpsde_report_end(report, status);

@@ -121,6 +121,7 @@ enum {
     VPSDE_FIELD_NOISE,
     VPSDE_FIELD_LOGP,
     VPSDE_FIELD_STEPS,
+    VPSDE_FIELD_KERNEL,
     VPSDE_N_FIELDS
 };
 
@@ -140,7 +141,8 @@ typedef struct vpsde_report {
     size_t n_stored;               /* stored nodes */
     size_t *stored;                /* (n_stored) node numbers in run->grid, increasing */
     unsigned fields;               /* fields stored; 0 when n_stored is 0. A solver without any
-                                      stochastic form has no noise */
+                                      stochastic form has no noise and no kernel */
+    double *kernel_std;            /* (n_stored) of the step from there, NaN at the end; or NULL */
     /* private */
     struct vpsde_report_parts *parts;
     vpsde_delivery delivery;
@@ -148,6 +150,8 @@ typedef struct vpsde_report {
 
 /* Checks the run (EINVAL), chooses the stored nodes, fills in parameters. Nothing is announced. */
 vpsde_status vpsde_report_create(vpsde_report **out, const vpsde_sampling *run);
+/* kernel_std, where the kernel is logged; `table` of the solver's `prepare`. EINVAL. */
+vpsde_status vpsde_report_kernels(vpsde_report *report, const double *table);
 /* Builds columns, axes and facts and calls sink->begin. `extra` (n_extra) are further facts.
  * sink may be NULL: numbers go nowhere. */
 vpsde_status vpsde_report_begin(vpsde_report *report, vpsde_sink *sink, const vpsde_fact *extra,

@@ -26,7 +26,7 @@ vpsde_status vpsde_run_check_rows(const char *what, const vpsde_model *model, si
                           count, first);
     }
     for (size_t i = 0; classes && i < count; i++) {
-        if (classes[i] < -1 || classes[i] >= (int64_t)model->n_classes) {
+        if (classes[i] < VPSDE_NO_CLASS || classes[i] >= (int64_t)model->n_classes) {
             return vpsde_fail(VPSDE_EINVAL,
                               "class of %s %zu: must be -1 (none) or below %zu, got %d", what,
                               first + i, model->n_classes, classes[i]);
@@ -190,6 +190,38 @@ static vpsde_status wanted_nodes(unsigned char *wanted, const vpsde_sampling *ru
     return VPSDE_OK;
 }
 
+static vpsde_status no_kernel(const vpsde_solver_type *solver)
+{
+    return vpsde_fail(VPSDE_EINVAL,
+                      "kernel: a step of %s with these parameters is no draw from one Gaussian of "
+                      "known width; expected log.fields without kernel, or a solver such as "
+                      "euler-maruyama",
+                      solver->name);
+}
+
+vpsde_status vpsde_report_kernels(vpsde_report *report, const double *table)
+{
+    const vpsde_sampling *run = report->run;
+    const vpsde_grid *grid = run->grid;
+    if (!(report->fields & VPSDE_LOG_KERNEL)) return VPSDE_OK;
+    vpsde_step s = {.process = run->process,
+                    .node = grid->node,
+                    .n_steps = grid->n_steps,
+                    .last_step = grid->last_step,
+                    .d = run->model->dim,
+                    .param = report->param,
+                    .table = table};
+    VPSDE_TRY(vpsde_alloc(&report->kernel_std, report->n_stored, sizeof(*report->kernel_std)));
+    for (size_t m = 0; m < report->n_stored; m++) {
+        s.k = report->stored[m];
+        s.at = &grid->node[s.k];
+        s.next = s.at + 1;
+        report->kernel_std[m] = s.k < grid->n_steps ? run->solver->kernel_std(&s) : (double)NAN;
+        if (s.k < grid->n_steps && isnan(report->kernel_std[m])) return no_kernel(run->solver);
+    }
+    return VPSDE_OK;
+}
+
 static vpsde_status choose_nodes(vpsde_report *report)
 {
     const vpsde_sampling *run = report->run;
@@ -205,7 +237,9 @@ static vpsde_status choose_nodes(vpsde_report *report)
     free(wanted);
     report->fields = run->log.fields & ((1u << VPSDE_N_FIELDS) - 1);
     const bool stochastic = vpsde_solver_is_stochastic(run->solver, report->param);
-    if (!stochastic) report->fields &= ~(unsigned)VPSDE_LOG_NOISE;
+    if (!stochastic) report->fields &= ~(unsigned)(VPSDE_LOG_NOISE | VPSDE_LOG_KERNEL);
+    if (report->fields & VPSDE_LOG_KERNEL && !run->solver->kernel_std)
+        return no_kernel(run->solver);
     if (!vpsde_solver_is_adaptive(run->solver)) report->fields &= ~(unsigned)VPSDE_LOG_STEPS;
     if (status != VPSDE_OK || !(report->fields & VPSDE_LOG_LOGP)) return status;
     if (run->inpaint.known) {
@@ -252,6 +286,7 @@ void vpsde_report_destroy(vpsde_report *report)
     vpsde_delivery_close(&report->delivery);
     vpsde_table_destroy(report->parts);
     free(report->stored);
+    free(report->kernel_std);
     free(report);
 }
 

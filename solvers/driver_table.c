@@ -7,7 +7,7 @@
 #include "core/mem.h"
 #include "solvers/guidance.h"
 
-enum { WORD = 48, N_COORDINATES = 4, FACTS_MAX = 32 + 2 * VPSDE_PARAM_MAX };
+enum { WORD = 48, N_COORDINATES = 5, FACTS_MAX = 32 + 2 * VPSDE_PARAM_MAX };
 
 struct vpsde_report_parts {
     vpsde_table table;
@@ -54,6 +54,10 @@ static const vpsde_column field_columns[VPSDE_N_FIELDS] = {
      .description =
          "accepted steps up to the stored nodes, each with its share of the step it lies "
          "in"},
+    {.name = "kernel_mean",
+     .description =
+         "m of the step from this node, a draw x' = m + kernel_std noise; NaN at the last "
+         "node"},
 };
 
 static const vpsde_column class_column = {
@@ -102,15 +106,20 @@ static vpsde_status set_time_axis(struct vpsde_report_parts *parts, const vpsde_
         {.name = "alpha", .units = "1", .description = "signal scale exp(-b/2)"},
         {.name = "sigma", .units = "1", .description = "noise scale sqrt(1 - alpha^2)"},
         {.name = "lambda", .units = "1", .description = "log(alpha/sigma), inf at t = 0"},
+        {.name = "kernel_std",
+         .units = "1",
+         .description = "standard deviation of the step from the node, NaN at the last"},
     };
+    const size_t n_coordinates = N_COORDINATES - (report->kernel_std == NULL);
     if (n == 0) return VPSDE_OK;
-    VPSDE_TRY(vpsde_alloc(&parts->values, N_COORDINATES * n, sizeof(*parts->values)));
+    VPSDE_TRY(vpsde_alloc(&parts->values, n_coordinates * n, sizeof(*parts->values)));
     for (size_t m = 0; m < n; m++) {
         const vpsde_coef *node = &report->run->grid->node[report->stored[m]];
-        const double at[N_COORDINATES] = {node->t, node->alpha, node->sigma, node->lambda};
-        for (size_t c = 0; c < N_COORDINATES; c++) parts->values[c * n + m] = at[c];
+        const double at[N_COORDINATES] = {node->t, node->alpha, node->sigma, node->lambda,
+                                          report->kernel_std ? report->kernel_std[m] : 0};
+        for (size_t c = 0; c < n_coordinates; c++) parts->values[c * n + m] = at[c];
     }
-    for (size_t c = 0; c < N_COORDINATES; c++) {
+    for (size_t c = 0; c < n_coordinates; c++) {
         parts->coordinates[c] = blank[c];
         parts->coordinates[c].values = parts->values + c * n;
     }
@@ -119,7 +128,7 @@ static vpsde_status set_time_axis(struct vpsde_report_parts *parts, const vpsde_
         .length = n,
         .description = vpsde_grid_encodes(report->run->grid) ? "stored node, data to noise"
                                                              : "stored node, noise to data",
-        .n_coordinates = N_COORDINATES,
+        .n_coordinates = n_coordinates,
         .coordinates = parts->coordinates,
     };
     return VPSDE_OK;

@@ -35,6 +35,11 @@ static vpsde_status step(vpsde_step *s)
     return VPSDE_OK;
 }
 
+static double kernel_std(const vpsde_step *s)
+{
+    return sqrt(stride[(size_t)s->param[CLOCK]](s->at, s->next));
+}
+
 const vpsde_solver_type vpsde_solver_euler_maruyama = {
     .name = "euler-maruyama",
     .source = "Song et al. 2021 (arXiv:2011.13456), eq. (6)",
@@ -46,4 +51,5 @@ const vpsde_solver_type vpsde_solver_euler_maruyama = {
     .n_scratch = 2,
     .params = params,
     .step = step,
+    .kernel_std = kernel_std,
 };

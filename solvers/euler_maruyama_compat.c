@@ -12,12 +12,19 @@
 #include "core/vec.h"
 #include "solvers/driver.h"
 
+static double stride(const vpsde_step *s)
+{
+    const bool ends_at_zero = !(s->node[s->n_steps].sigma > 0);
+    const double n_calls = (double)(s->n_steps + !ends_at_zero);
+    return s->at->beta * vpsde_process_t_max(s->process) / n_calls;
+}
+
+static double kernel_std(const vpsde_step *s) { return s->next->sigma > 0 ? sqrt(stride(s)) : 0; }
+
 static vpsde_status step(vpsde_step *s)
 {
     double *eps = s->w[0], *z = s->w[1];
-    const bool ends_at_zero = !(s->node[s->n_steps].sigma > 0);
-    const double n_calls = (double)(s->n_steps + !ends_at_zero);
-    const double h = s->at->beta * vpsde_process_t_max(s->process) / n_calls;
+    const double h = stride(s);
     const double on_x = 1 + h / 2, on_eps = -h / s->at->sigma;
 
     VPSDE_TRY(vpsde_eps(s, s->at, s->x, eps));
@@ -26,7 +33,7 @@ static vpsde_status step(vpsde_step *s)
         return VPSDE_OK;
     }
     vpsde_step_noise(s, s->at, s->next, z, NULL);
-    vec_lin3(s->n * s->d, s->x, on_x, s->x, on_eps, eps, sqrt(h), z);
+    vec_lin3(s->n * s->d, s->x, on_x, s->x, on_eps, eps, kernel_std(s), z);
     return VPSDE_OK;
 }
 
@@ -40,4 +47,5 @@ const vpsde_solver_type vpsde_solver_euler_maruyama_compat = {
     .nfe_per_step = 1,
     .n_scratch = 2,
     .step = step,
+    .kernel_std = kernel_std,
 };

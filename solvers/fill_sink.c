@@ -36,6 +36,19 @@ static bool fill_has(void *self, size_t first, size_t n)
     return inner->has && inner->has(inner->self, first, n);
 }
 
+static size_t fill_take(void *self)
+{
+    const vpsde_sink *inner = ((vpsde_fill_sink *)self)->inner;
+    return inner->take(inner->self);
+}
+
+static vpsde_status fill_meet(void *self, vpsde_status status, double *sums, size_t n,
+                              uint64_t *least)
+{
+    const vpsde_sink *inner = ((vpsde_fill_sink *)self)->inner;
+    return inner->meet(inner->self, status, sums, n, least);
+}
+
 vpsde_sink *vpsde_fill_sink_init(vpsde_fill_sink *fill, vpsde_sink *inner, vpsde_batch_job *job)
 {
     *fill = (vpsde_fill_sink){
@@ -44,5 +57,7 @@ vpsde_sink *vpsde_fill_sink_init(vpsde_fill_sink *fill, vpsde_sink *inner, vpsde
         .job = job,
     };
     fill->sink.self = fill;
+    if (inner && inner->take) fill->sink.take = fill_take;
+    if (inner && inner->meet) fill->sink.meet = fill_meet;
     return inner ? &fill->sink : NULL;
 }

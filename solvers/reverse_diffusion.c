@@ -22,6 +22,8 @@ static vpsde_status step(vpsde_step *s)
     return VPSDE_OK;
 }
 
+static double kernel_std(const vpsde_step *s) { return sqrt(vpsde_stride_beta(s->at, s->next)); }
+
 const vpsde_solver_type vpsde_solver_reverse_diffusion = {
     .name = "reverse-diffusion",
     .source = "Song et al. 2021 (arXiv:2011.13456), appendix E, eq. (46)",
@@ -31,4 +33,5 @@ const vpsde_solver_type vpsde_solver_reverse_diffusion = {
     .nfe_per_step = 1,
     .n_scratch = 2,
     .step = step,
+    .kernel_std = kernel_std,
 };

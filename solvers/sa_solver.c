@@ -94,6 +94,14 @@ static vpsde_status step(vpsde_step *s)
     return VPSDE_OK;
 }
 
+/* The corrected state and the predictor know the past alone; of two stages one sees noise. */
+static double kernel_std(const vpsde_step *s)
+{
+    const double eta = eta_at(s->param, s->at);
+    const bool stages = has_stages(s->param) && vpsde_start_has(&two_stages, s);
+    return stages && eta > 0 ? (double)NAN : vpsde_exponential_std(s, eta);
+}
+
 static size_t nfe(const double *param, const vpsde_grid *grid)
 {
     return has_stages(param) ? vpsde_start_nfe(&two_stages, grid) : grid->n_steps;
@@ -131,5 +139,6 @@ const vpsde_solver_type vpsde_solver_sa_solver = {
     .n_scratch = N_BUFFERS,
     .params = params,
     .step = step,
+    .kernel_std = kernel_std,
     .nfe = nfe,
 };

@@ -24,6 +24,8 @@ static vpsde_status step(vpsde_step *s)
     return VPSDE_OK;
 }
 
+static double kernel_std(const vpsde_step *s) { return vpsde_exponential_std(s, s->param[ETA]); }
+
 static void orders(const double *param, vpsde_orders *order, vpsde_orders *claimed)
 {
     (void)claimed;
@@ -42,4 +44,5 @@ const vpsde_solver_type vpsde_solver_sde_dpmpp_1 = {
     .n_scratch = 2,
     .params = params,
     .step = step,
+    .kernel_std = kernel_std,
 };

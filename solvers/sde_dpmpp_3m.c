@@ -7,6 +7,8 @@
  * start = keep: the first step is one of two stages, without which the flow has order 2.
  * Source: k-diffusion, sample_dpmpp_3m_sde; Lu et al. 2022 (arXiv:2211.01095), proposition 4.1.
  * Strong order 1, weak order 2; ODE order 3 at eta = 0. */
+#include <math.h>
+
 #include "solvers/sde_exponential.h"
 #include "solvers/starters.h"
 
@@ -40,6 +42,14 @@ static vpsde_status step(vpsde_step *s)
     return VPSDE_OK;
 }
 
+/* A step of two stages puts noise through the network. */
+static double kernel_std(const vpsde_step *s)
+{
+    const double eta = s->param[ETA];
+    const bool stages = s->param[START] == KEEP && vpsde_start_has(&two_stages, s);
+    return stages && eta > 0 ? (double)NAN : vpsde_exponential_std(s, eta);
+}
+
 static size_t nfe(const double *param, const vpsde_grid *grid)
 {
     return param[START] == KEEP ? vpsde_start_nfe(&two_stages, grid) : grid->n_steps;
@@ -65,5 +75,6 @@ const vpsde_solver_type vpsde_solver_sde_dpmpp_3m = {
     .n_scratch = 4,
     .params = params,
     .step = step,
+    .kernel_std = kernel_std,
     .nfe = nfe,
 };

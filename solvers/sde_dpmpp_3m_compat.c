@@ -27,10 +27,14 @@ static const vpsde_param params[] = {
     {.name = NULL},
 };
 
+static double eta_of(const double *param) { return param[UPSTREAM] == DIFFUSERS ? 1 : param[ETA]; }
+
+static double kernel_std(const vpsde_step *s) { return vpsde_exponential_std(s, eta_of(s->param)); }
+
 static vpsde_status step(vpsde_step *s)
 {
     const bool diffusers = s->param[UPSTREAM] == DIFFUSERS;
-    vpsde_exponential e = vpsde_exponential_x0(s->at, s->next, diffusers ? 1 : s->param[ETA]);
+    vpsde_exponential e = vpsde_exponential_x0(s->at, s->next, eta_of(s->param));
     VPSDE_TRY(vpsde_x0hat(s, s->at, s->x, s->w[s->k % 3]));
     e.on[2] /= 2; /* on D'' = 2 D2/h^2 */
     if (diffusers) {
@@ -63,4 +67,5 @@ const vpsde_solver_type vpsde_solver_sde_dpmpp_3m_compat = {
     .n_scratch = 4,
     .params = params,
     .step = step,
+    .kernel_std = kernel_std,
 };

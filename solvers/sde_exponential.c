@@ -9,6 +9,11 @@ void vpsde_add_step_noise(vpsde_step *s, double scale, double *z)
     vec_lin2(s->n * s->d, s->x, 1, s->x, scale, z);
 }
 
+double vpsde_exponential_std(const vpsde_step *s, double eta)
+{
+    return vpsde_exponential_x0(s->at, s->next, eta).noise;
+}
+
 /* Weights c of x0hat at the start and at offset tau = r h. */
 static void stage_weights(const vpsde_two_stages *form, const vpsde_exponential *e, double c[2])
 {

@@ -8,6 +8,9 @@
  * when scale is 0. */
 void vpsde_add_step_noise(vpsde_step *s, double scale, double *z);
 
+/* kernel_std of a multistep solver with this eta. */
+double vpsde_exponential_std(const vpsde_step *s, double eta);
+
 /* One step of two stages from x0 = x0hat(x) at s->at, with the stage at lambda + r h. */
 typedef struct vpsde_two_stages {
     double eta, r;

@@ -378,7 +378,9 @@ static void what_cannot_be_is_refused(void **state)
     assert_refused(cells[0] = 2, "cells: expected 3 to");
     assert_refused(high[0] = -7, "domain: expected low < high, got [-7, -7]");
     assert_refused(high[0] = (double)NAN, "domain");
-    assert_refused(times = backward, "increasing list within [0.001, 1], got 0.5 at place 1");
+    assert_refused(
+        times = backward,
+        "increasing list from process.t_min = 0.001 to process.t_max = 1, got 0.5 at place 1");
     assert_refused(times = early, "got 0.0001 at place 0");
     assert_refused(n_times = 0, "times: there are none");
     assert_refused(class = 0, "has 0 classes");

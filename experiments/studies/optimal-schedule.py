@@ -209,7 +209,8 @@ if not options.quick:
 if os.path.exists(network) and not options.quick:
     with open("unet.yaml", "w") as file:
         file.write(f"seed: 7\nmodel: {{path: {network}}}\nsampler: {{solver: ancestral, steps: 5, count: 2}}\n"
-                   "data: {path: /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz, count: 4000}\n")
+                   "data: {path: /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz, count: 4000,\n"
+                   "       labels: /usr/share/datasets/fashion-mnist/train-labels-idx1-ubyte.gz}\n")
     thermo("unet", config="unet.yaml")
     few = {s: n for s, n in SOLVERS.items() if s not in ("ddim", "ancestral")}
     tight = "{solver: cvode-adams, label: reference, rtol: 1.0e-3, atol: 1.0e-3}"

@@ -74,6 +74,10 @@ typedef struct vpsde_solver_type {
      *  sigma = 0, is not it. Without the call of VPSDE_LAST_TWEEDIE and without what `prepare`
      *  spends. */
     size_t (*nfe)(const double *param, const vpsde_grid *grid);
+    /** Optional: c of a step that is one draw x' = m + c z by the driving noise z of the whole step
+     *  (vpsde_step_noise), m of x and what came before. 0: without noise; NaN: no such draw, or not
+     *  of one c for all. Looks at the nodes, d, k, param and table of the step alone. */
+    double (*kernel_std)(const vpsde_step *s);
     /** Adaptive solvers: what one slot reuses for its samples of `dim` equations, and its end. */
     vpsde_status (*open)(void **state, size_t dim);
     void (*close)(void *state);
@@ -138,8 +142,11 @@ typedef enum vpsde_log_field {
     VPSDE_LOG_LOGP = 1u << 4,  /* log p_t(x), nats, from that of the noise end and the model's score
                                   and its divergence along the path; NaN at sigma = 0. Not for
                                   solvers that walk. docs/likelihood.md */
-    VPSDE_LOG_STEPS = 1u << 5  /* accepted steps up to the node, with its share of the one it lies
+    VPSDE_LOG_STEPS = 1u << 5, /* accepted steps up to the node, with its share of the one it lies
                                   in. Absent for solvers that do not choose their steps */
+    VPSDE_LOG_KERNEL = 1u << 6 /* m of the step from this node, x' = m + c z, in column kernel_mean,
+                                  and c beside the times, kernel_std. Absent for a solver that never
+                                  uses noise; EINVAL for one whose steps are no such draws */
 } vpsde_log_field;
 
 typedef struct vpsde_log {
@@ -196,7 +203,7 @@ typedef struct vpsde_sampling {
                                the terminal, which is for t_max alone where it is N(0, I) */
     const double *edit;  /* (count, d) data that the run starts from instead, noised to the grid's
                                first node (SDEdit: Meng et al. 2021, arXiv:2108.01073); or NULL */
-    const int32_t *classes; /* (count), -1 for none; or NULL */
+    const int32_t *classes; /* (count), VPSDE_NO_CLASS for none; or NULL */
     double guidance;        /* w: (1 + w) eps(x, c) - w eps(x) for rows with a class, at two
                                evaluations a call (Ho & Salimans 2022, arXiv:2207.12598); 0: none */
     vpsde_clip clip;
@@ -207,7 +214,7 @@ typedef struct vpsde_sampling {
 } vpsde_sampling;
 
 /** Runs. Columns: final (sample, dim...; float64), nfe, jvp, rejected, nfe_log, status, and
- *  per stored node x, eps, x0, noise, logp as asked.
+ *  per stored node x, eps, x0, noise, logp, kernel_mean as asked.
  *  @return OK; EPARTIAL when some samples failed (flagged in `status`, their rows NaN); EINVAL;
  *          ESTOPPED; what the sink returns. Deterministic: see DESIGN section 7. */
 VPSDE_API vpsde_status vpsde_sample(const vpsde_sampling *sampling, vpsde_sink *sink);
