@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <hdf5_hl.h>
 #include <math.h>
 #include <string.h>
@@ -7,7 +8,7 @@
 
 /* Chunks of about half a MiB: few enough to index, small enough for one sample's path to be read
  * alone, below HDF5's default cache of 1 MiB a dataset. */
-enum { CHUNK_BYTES = 512 * 1024, FLAGS_MAX = 64 };
+enum { CHUNK_BYTES = 512 * 1024, FLAGS_MAX = 64, HELD_BYTES = 32 << 20 };
 
 /* Evaluated late because the names are calls into a started library. */
 static hid_t file_type(vpsde_dtype type)
@@ -140,6 +141,17 @@ vpsde_status vpsde_h5_dataset_create(vpsde_h5 *file, const vpsde_h5_dataset *spe
     return status == VPSDE_OK ? write_attributes(file, spec) : status;
 }
 
+/* Lets the disk work while more rows come, for otherwise it would begin when the file is done. */
+static void write_behind(vpsde_h5 *file, size_t bytes)
+{
+    void *handle;
+    file->held += bytes;
+    if (file->held < HELD_BYTES) return;
+    file->held = 0;
+    if (H5Fget_vfd_handle(file->id, H5P_DEFAULT, &handle) < 0) return;
+    (void)sync_file_range(*(const int *)handle, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 /* Selects the rows in the file and writes them from memory of the same element type. */
 static vpsde_status write_rows(vpsde_h5 *file, hid_t id, hid_t space, size_t first, size_t n,
                                const void *data)
@@ -154,6 +166,7 @@ static vpsde_status write_rows(vpsde_h5 *file, hid_t id, hid_t space, size_t fir
     if (rows >= 0 && memory >= 0 &&
         H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0) {
         done = H5Dwrite(id, memory, rows, space, H5P_DEFAULT, data);
+        write_behind(file, (size_t)H5Sget_select_npoints(rows) * H5Tget_size(memory));
     }
     const vpsde_status status =
         done < 0 ? vpsde_h5_failed(file->path, "cannot be written") : VPSDE_OK;

@@ -9,6 +9,7 @@
 struct vpsde_h5 {
     hid_t id;
     char *path;
+    size_t held; /* bytes of rows since the disk was last told to take them */
 };
 
 /* An attribute with one dimension of n elements, or a scalar for n == 0. */

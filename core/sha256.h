@@ -1,4 +1,4 @@
-/* SHA-256 by libmd. */
+/* SHA-256. */
 #ifndef VPSDE_CORE_SHA256_H
 #define VPSDE_CORE_SHA256_H
 

@@ -14,7 +14,7 @@
 
 #include "core/mem.h"
 #include "core/vec.h"
-#include "models/mixture.h"
+#include "models/mixture_tile.h"
 #include "models/model.h"
 
 /* Where draws take their numbers: the last nodes of a purpose, which no step reaches. */
@@ -261,7 +261,14 @@ VPSDE_VECTOR static void rows(scratch *w, const mixture *m, const vpsde_eval *e)
 
 static vpsde_status eval(const vpsde_model *model, void *ws, const vpsde_eval *e)
 {
-    rows(ws, model->impl, e);
+    scratch *w = ws;
+    const mixture *m = model->impl;
+    if (!mixture_tile_fits(m, e)) {
+        rows(w, m, e);
+        return VPSDE_OK;
+    }
+    set_time(w, m, e->coef);
+    mixture_tile_eps(m, &(mixture_time){w->alpha, w->sigma, w->inverse, w->log_det}, e);
     return VPSDE_OK;
 }
 
@@ -285,28 +292,6 @@ static vpsde_status log_p(const vpsde_model *model, size_t n, const vpsde_coef *
     return log_p_of(model, n, c, NULL, x, logp);
 }
 
-static size_t choose(const mixture *m, double u)
-{
-    size_t k = 0;
-    while (k + 1 < m->n && !(u < m->cumulative[k])) k++;
-    while (k > 0 && isinf(m->log_weight[k])) k--; /* cumulative weights that end below u */
-    return k;
-}
-
-static size_t choose_of(const mixture *m, int32_t label, double u)
-{
-    size_t last = 0;
-    double sum = 0;
-    if (label < 0) return choose(m, u);
-    for (size_t k = 0; k < m->n; k++) {
-        if (m->class_of[k] != label || isinf(m->log_weight[k])) continue;
-        last = k;
-        sum += exp(m->log_weight[k] - m->log_share[label]);
-        if (u < sum) break;
-    }
-    return last;
-}
-
 static vpsde_status draw_of(const vpsde_model *model, const vpsde_coef *c, uint64_t seed,
                             vpsde_purpose purpose, uint64_t first, size_t n, const int32_t *classes,
                             double *x)
@@ -320,7 +305,7 @@ static vpsde_status draw_of(const vpsde_model *model, const vpsde_coef *c, uint6
     for (size_t i = 0; i < n; i++, x += d) {
         double u;
         vpsde_uniforms(&u, seed, purpose, first + i, 1, NODE_COMPONENT, 1);
-        const size_t k = choose_of(m, label_of(m, classes, i), u);
+        const size_t k = mixture_choose(m, label_of(m, classes, i), u);
         const double *lambda = m->lambda + m->spectrum[k] * d, *basis = basis_of(m, k);
         for (size_t j = 0; j < d; j++) {
             z[j] = sqrt(a2 * lambda[j] + s2) * x[j];

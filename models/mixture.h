@@ -40,6 +40,9 @@ void mixture_free(mixture *m); /* NULL is fine */
 /* Component k belongs to class class_of[k] >= 0, every class up to the largest has weight. EINVAL. */
 vpsde_status mixture_set_classes(mixture *m, const int32_t *class_of);
 
+/* The component, of a class or of all (label < 0), that a uniform number falls on. */
+size_t mixture_choose(const mixture *m, int32_t label, double u);
+
 /* Reads weights, means, variances or covariances, and classes. ECONFIG. */
 vpsde_status mixture_configure(mixture **out, struct vpsde_config *section);
 

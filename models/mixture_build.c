@@ -252,3 +252,25 @@ vpsde_status mixture_set_classes(mixture *m, const int32_t *class_of)
     m->n_classes = n_classes;
     return VPSDE_OK;
 }
+
+static size_t choose(const mixture *m, double u)
+{
+    size_t k = 0;
+    while (k + 1 < m->n && !(u < m->cumulative[k])) k++;
+    while (k > 0 && isinf(m->log_weight[k])) k--; /* cumulative weights that end below u */
+    return k;
+}
+
+size_t mixture_choose(const mixture *m, int32_t label, double u)
+{
+    size_t last = 0;
+    double sum = 0;
+    if (label < 0) return choose(m, u);
+    for (size_t k = 0; k < m->n; k++) {
+        if (m->class_of[k] != label || isinf(m->log_weight[k])) continue;
+        last = k;
+        sum += exp(m->log_weight[k] - m->log_share[label]);
+        if (u < sum) break;
+    }
+    return last;
+}

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/mem.h"
+#include "core/noise_tile.h"
 #include "core/vec.h"
 
 /* A path from the left end of a stretch: w = B(end) - B(left), integral = int (B - B(left)). */
@@ -18,6 +19,12 @@ typedef struct known {
     piece from_left;
 } known;
 
+/* Elements [begin, end) of the (n, d): a tile of numbers. The levels of a tree are the inner loop,
+ * tiles the outer one, so that what a level writes is still near when the next one reads it. */
+typedef struct range {
+    size_t begin, end;
+} range;
+
 /* An interval on the way down a cell's tree: its own increment and area, and the stretch from the
  * cell's left end to it. */
 typedef struct interval {
@@ -29,7 +36,7 @@ enum {
     DEPTH = VPSDE_BROWNIAN_DEPTH,
     WAY_BUDGET = 1 << 15, /* doubles that the way down may take: it should stay in a core's cache */
     WAY_BUFFERS = 4,
-    OTHER_BUFFERS = 2 * N_KNOWN + 4 + 2
+    OTHER_BUFFERS = 2 * N_KNOWN + 4
 };
 
 struct vpsde_brownian {
@@ -42,7 +49,7 @@ struct vpsde_brownian {
     int kept; /* levels above this one have buffers of their own, the others share one */
     uint32_t way_cell, way_leaf;
     piece sum, cell; /* (n, d) */
-    double *z;       /* (n, d, 2) */
+    noise_tile z;
     double memory[];
 };
 
@@ -70,19 +77,31 @@ static cell cell_of(double b)
     return (cell){.left = left, .width = left, .number = 1 + (uint32_t)octave};
 }
 
+/* Whether there is a next range; its numbers' addresses are set. The first one begins at 0, 0. */
+static bool next_range(vpsde_brownian *path, range *r)
+{
+    const size_t count = path->n * path->d, left = count - r->end;
+    if (left == 0) return false;
+    r->begin = r->end;
+    r->end += left < NOISE_TILE ? left : NOISE_TILE;
+    vpsde_noise_address(&path->z, path->purpose, path->first, r->begin, r->end - r->begin, path->d);
+    return true;
+}
+
 /* Two normals an element for one node of a cell's tree: 0 the cell as a whole, 1 its halves, ... */
 static void draw(vpsde_brownian *path, const cell *c, uint32_t node)
 {
     const uint32_t address = (c->number << (VPSDE_BROWNIAN_DEPTH + 1)) | node;
-    vpsde_normals(path->z, path->seed, path->purpose, path->first, path->n, address, 2 * path->d);
+    vpsde_noise_normals(&path->z, path->seed, address);
 }
 
-VPSDE_VECTOR static void whole(size_t count, double length, const double *z, double *w, double *h)
+VPSDE_VECTOR static void whole(range r, double length, const noise_tile *z, double *w, double *h)
 {
     const double on_w = sqrt(length), on_h = sqrt(length / 12);
-    for (size_t e = 0; e < count; e++) {
-        w[e] = on_w * z[2 * e];
-        h[e] = on_h * z[2 * e + 1];
+    VPSDE_INDEPENDENT
+    for (size_t e = r.begin; e < r.end; e++) {
+        w[e] = on_w * z->a[e - r.begin];
+        h[e] = on_h * z->b[e - r.begin];
     }
 }
 
@@ -90,14 +109,16 @@ VPSDE_VECTOR static void whole(size_t count, double length, const double *z, dou
  * the left half and H1, H2 of both:
  *     W1 = W/2 + (3/2) H + sqrt(length/16) z,  H1 + H2 = 2 H - (W1 - W/2),
  *     H1 - H2 ~ N(0, length/12). */
-VPSDE_VECTOR static void descend(size_t count, double length, bool right, const double *z,
+VPSDE_VECTOR static void descend(range r, double length, bool right, const noise_tile *z,
                                  const interval *from, const interval *to)
 {
     const double on_a = sqrt(length / 16), on_difference = sqrt(length / 12), half = length / 2;
-    for (size_t e = 0; e < count; e++) {
+    VPSDE_INDEPENDENT
+    for (size_t e = r.begin; e < r.end; e++) {
         const double w = from->w[e], h = from->h[e], left_w = from->left_w[e];
-        const double a = 1.5 * h + on_a * z[2 * e];
-        const double w1 = w / 2 + a, sum = 2 * h - a, difference = on_difference * z[2 * e + 1];
+        const double a = 1.5 * h + on_a * z->a[e - r.begin];
+        const double difference = on_difference * z->b[e - r.begin];
+        const double w1 = w / 2 + a, sum = 2 * h - a;
         const double left = half * (left_w + (sum + difference) / 2 + w1 / 2);
         to->left_integral[e] = from->left_integral[e] + (right ? left : 0);
         to->left_w[e] = left_w + (right ? w1 : 0);
@@ -110,16 +131,17 @@ VPSDE_VECTOR static void descend(size_t count, double length, bool right, const 
  *     W1 = x W + 6 x y H + sqrt(x y (1 - 3 x y) length) z,  y = 1 - x,
  *     H1 = x^2 G / (x^3 + y^3) + sqrt(x y^3 length / (12 (x^3 + y^3))) z',
  *     G = H - (W1 - x W)/2. */
-VPSDE_VECTOR static void bridge(size_t count, double length, double x, const double *z,
+VPSDE_VECTOR static void bridge(range r, double length, double x, const noise_tile *z,
                                 const interval *from, const piece *out)
 {
     const double y = 1 - x, cubes = x * x * x + y * y * y;
     const double on_a = sqrt(x * y * (1 - 3 * x * y) * length);
     const double on_h = sqrt(x * y * y * y * length / (12 * cubes));
-    for (size_t e = 0; e < count; e++) {
-        const double a = 6 * x * y * from->h[e] + on_a * z[2 * e];
+    VPSDE_INDEPENDENT
+    for (size_t e = r.begin; e < r.end; e++) {
+        const double a = 6 * x * y * from->h[e] + on_a * z->a[e - r.begin];
         const double w1 = x * from->w[e] + a;
-        const double h1 = x * x / cubes * (from->h[e] - a / 2) + on_h * z[2 * e + 1];
+        const double h1 = x * x / cubes * (from->h[e] - a / 2) + on_h * z->b[e - r.begin];
         out->integral[e] = from->left_integral[e] + x * length * (from->left_w[e] + h1 + w1 / 2);
         out->w[e] = from->left_w[e] + w1;
     }
@@ -136,24 +158,20 @@ static int shared_levels(const vpsde_brownian *path, const cell *c, uint32_t lea
     return whole_way || level < path->kept ? level : path->kept - 1;
 }
 
-/* way[DEPTH] <- the smallest interval `leaf` of the cell. */
-static void go_down(vpsde_brownian *path, const cell *c, uint32_t leaf)
+/* way[DEPTH] <- the smallest interval `leaf` of the cell, from the level that is there; below 0: none. */
+static void go_down(vpsde_brownian *path, const cell *c, uint32_t leaf, int level, range r)
 {
-    const size_t count = path->n * path->d;
-    int level = shared_levels(path, c, leaf);
-    path->way_cell = c->number;
-    path->way_leaf = leaf;
     if (level < 0) {
         const interval *all = &path->way[0];
         draw(path, c, 0);
-        whole(count, c->width, path->z, all->w, all->h);
-        for (size_t e = 0; e < count; e++) all->left_w[e] = all->left_integral[e] = 0;
+        whole(r, c->width, &path->z, all->w, all->h);
+        for (size_t e = r.begin; e < r.end; e++) all->left_w[e] = all->left_integral[e] = 0;
         level = 0;
     }
     for (; level < DEPTH; level++) {
         const int below = DEPTH - 1 - level;
         draw(path, c, (leaf | 1u << DEPTH) >> (below + 1));
-        descend(count, ldexp(c->width, -level), leaf >> below & 1, path->z, &path->way[level],
+        descend(r, ldexp(c->width, -level), leaf >> below & 1, &path->z, &path->way[level],
                 &path->way[level + 1]);
     }
 }
@@ -161,19 +179,23 @@ static void go_down(vpsde_brownian *path, const cell *c, uint32_t leaf)
 /* From the cell's left end to b. */
 static void walk(vpsde_brownian *path, const cell *c, double b, piece *out)
 {
-    const size_t count = path->n * path->d;
     const double position = ldexp((b - c->left) / c->width, DEPTH);
     const uint32_t leaf = (uint32_t)position;
+    const int level = shared_levels(path, c, leaf);
     const interval *last = &path->way[DEPTH];
-    go_down(path, c, leaf);
+    path->way_cell = c->number;
+    path->way_leaf = leaf;
     out->length = b - c->left;
-    if (position == (double)leaf) {
-        vec_copy(count, out->w, last->left_w);
-        vec_copy(count, out->integral, last->left_integral);
-        return;
+    for (range r = {0}; next_range(path, &r);) {
+        go_down(path, c, leaf, level, r);
+        if (position == (double)leaf) {
+            vec_copy(r.end - r.begin, out->w + r.begin, last->left_w + r.begin);
+            vec_copy(r.end - r.begin, out->integral + r.begin, last->left_integral + r.begin);
+            continue;
+        }
+        draw(path, c, leaf | 1u << DEPTH);
+        bridge(r, ldexp(c->width, -DEPTH), position - (double)leaf, &path->z, last, out);
     }
-    draw(path, c, leaf | 1u << DEPTH);
-    bridge(count, ldexp(c->width, -DEPTH), position - (double)leaf, path->z, last, out);
 }
 
 static const piece *from_left(vpsde_brownian *path, const cell *c, double b)
@@ -194,8 +216,10 @@ static void whole_cell(vpsde_brownian *path, const cell *c, piece *out)
 {
     const size_t count = path->n * path->d;
     out->length = c->width;
-    draw(path, c, 0);
-    whole(count, c->width, path->z, out->w, out->integral); /* the area, for now */
+    for (range r = {0}; next_range(path, &r);) {
+        draw(path, c, 0);
+        whole(r, c->width, &path->z, out->w, out->integral); /* the area, for now */
+    }
     for (size_t e = 0; e < count; e++) {
         out->integral[e] = c->width * (out->integral[e] + out->w[e] / 2);
     }
@@ -276,7 +300,7 @@ static int levels_to_keep(size_t state)
 static void lay_out(vpsde_brownian *path, size_t state)
 {
     double *at = path->memory;
-    double **const others[OTHER_BUFFERS - 2] = {
+    double **const others[OTHER_BUFFERS] = {
         &path->known[0].from_left.w,
         &path->known[0].from_left.integral,
         &path->known[1].from_left.w,
@@ -286,9 +310,7 @@ static void lay_out(vpsde_brownian *path, size_t state)
         &path->cell.w,
         &path->cell.integral,
     };
-    for (size_t k = 0; k < OTHER_BUFFERS - 2; k++, at += state) *others[k] = at;
-    path->z = at;
-    at += 2 * state;
+    for (size_t k = 0; k < OTHER_BUFFERS; k++, at += state) *others[k] = at;
     for (int level = 0; level <= DEPTH; level++) {
         path->way[level] = (interval){
             .w = at, .h = at + state, .left_w = at + 2 * state, .left_integral = at + 3 * state};

@@ -139,6 +139,16 @@ static double ulps(double actual, long double exact)
     return fabs((double)((long double)actual - exact)) / unit;
 }
 
+static double noise_log(double u) { return noise_log_sum(noise_log_reduce(u)); }
+
+static void noise_sincos(double *sine, double *cosine, double u)
+{
+    const noise_angle angle = noise_turn(u);
+    *sine = noise_sine(angle.x);
+    *cosine = noise_cosine(angle.x);
+    noise_quadrant(sine, cosine, angle.q);
+}
+
 static void logarithm_is_accurate(void **state)
 {
     double worst = 0;

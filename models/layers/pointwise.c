@@ -10,15 +10,14 @@
 
 enum { STRIP = 128 };
 
-/* v = exp(-u), u held within the range where 1 / (1 + v) stays normal. A loop of its own, or the
- * compiler threads the bounds through the polynomial. */
+/* v = exp(-u), u held within the range where 1 / (1 + v) stays normal: vpsde_exp_bounded in two loops,
+ * since one chain of all its operations is longer than the processor looks ahead. The bound is taken
+ * as an integer, or the compiler threads it through the polynomial. */
 INLINE void exp_minus(size_t count, float v[STRIP], const float *u)
 {
-    for (size_t e = 0; e < count; e++) {
-        const float low = u[e] < -87.0F ? -87.0F : u[e];
-        v[e] = low > 87.0F ? 87.0F : low;
-    }
-    for (size_t e = 0; e < count; e++) v[e] = vpsde_exp_bounded(-v[e]);
+    float power[STRIP];
+    for (size_t e = 0; e < count; e++) v[e] = vpsde_exp_reduce(power + e, -vpsde_exp_hold(u[e]));
+    for (size_t e = 0; e < count; e++) v[e] = vpsde_exp_of(v[e]) * power[e];
 }
 
 VPSDE_VECTOR void vpsde_silu(size_t count, float *y, const float *u)
