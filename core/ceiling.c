@@ -1,6 +1,8 @@
 #include "core/ceiling.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <vpsde/noise.h>
 
@@ -83,6 +85,22 @@ static fma_kind fma_here(void)
 }
 
 const char *vpsde_ceiling_isa(void) { return fma_here().isa; }
+
+void vpsde_ceiling_cpu(char *name, size_t size)
+{
+    char line[256];
+    snprintf(name, size, "unknown");
+    FILE *info = fopen("/proc/cpuinfo", "r");
+    if (!info) return;
+    while (fgets(line, sizeof(line), info)) {
+        const char *colon = strchr(line, ':');
+        if (strncmp(line, "model name", 10) == 0 && colon) {
+            snprintf(name, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
+            break;
+        }
+    }
+    fclose(info);
+}
 
 /* One measurement: `work` is one block's, `amount` what all blocks do together. */
 typedef struct load {

@@ -18,6 +18,13 @@ vpsde_status vpsde_ceiling_memory(double *bytes, size_t n_threads);
 /* Standard normals a second from vpsde_normals. */
 vpsde_status vpsde_ceiling_normals(double *normals, size_t n_threads);
 
+/* Bytes a second that a new file in `folder` takes, one after another and fdatasync'ed, by one thread. Up
+ * to 256 MB or a second of them; the file has no name of its own and is gone afterwards. EIO. */
+vpsde_status vpsde_ceiling_disk(double *bytes, const char *folder);
+
+/* "model name" of the first processor, or "unknown". */
+void vpsde_ceiling_cpu(char *name, size_t size);
+
 /* The name of the instruction set that the first figure used: "avx512f", "avx2"; "baseline": what the
  * compiler makes of plain C for any processor of the architecture. */
 const char *vpsde_ceiling_isa(void);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "experiments/build_facts.h"
 #include "experiments/cli.h"
 #include "experiments/verify.h"
 
@@ -82,7 +83,7 @@ static vpsde_status begin(vpsde_run **run, const vpsde_cli *cli)
     const vpsde_status status = vpsde_run_create(
         run, cli->output, cli->program + sizeof("vpsde ") - 1, config, 0, cli->force);
     free(config);
-    return status;
+    return status == VPSDE_OK ? vpsde_build_facts(*run, cli->threads) : status;
 }
 
 /* A miss is a result: it is stored like any other, and the exit code tells. */

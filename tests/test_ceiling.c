@@ -1,5 +1,9 @@
 #include "core/ceiling.h"
+
+#include <sys/stat.h>
+
 #include "tests/check.h"
+#include "tests/scratch.h"
 
 /* No processor is slower than the first figure or as fast as the second. */
 static const struct {
@@ -48,12 +52,36 @@ static void the_instruction_set_is_known(void **state)
     assert_int_equal(found, 1);
 }
 
+static void the_disk_is_left_as_it_was(void **state)
+{
+    (void)state;
+    double rate = NAN;
+    assert_ok(vpsde_ceiling_disk(&rate, scratch_folder));
+    assert_true(rate > 1e4 && rate < 1e12);
+    assert_int_equal(rmdir(scratch_folder), 0);
+    assert_fails(vpsde_ceiling_disk(&rate, scratch_folder), VPSDE_EIO, scratch_folder);
+    assert_true(rate == 0);
+    assert_int_equal(mkdir(scratch_folder, 0700), 0);
+}
+
+static void the_processor_has_a_name(void **state)
+{
+    char name[64] = "";
+    (void)state;
+    vpsde_ceiling_cpu(name, sizeof(name));
+    assert_true(strlen(name) > 0 && !strchr(name, '\n'));
+    vpsde_ceiling_cpu(name, 4);
+    assert_true(strlen(name) <= 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(figures_are_plausible),
         cmocka_unit_test(too_many_threads_are_refused),
         cmocka_unit_test(the_instruction_set_is_known),
+        cmocka_unit_test(the_disk_is_left_as_it_was),
+        cmocka_unit_test(the_processor_has_a_name),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

@@ -1,142 +1,146 @@
-"""peers.py VPSDE [ROUNDS]: the same MLP sampled here and in PyTorch, interleaved, as ratios of one run.
+"""peers.py VPSDE [--rounds N] [--counts 65536,4096,256,1] [--before CMD]: the MLP sampled here and in PyTorch, same weights.
 
-DDIM, 4 steps, 65,536 and 4,096 points, the same weights; PyTorch eager and traced (torch.jit), whole and
-in batches of 4,096, as installed and with an allocator that keeps its memory. Unset OPENBLAS_CORETYPE first.
-Then CVODE on the same network: how full its blocks are. Not a test: nothing here passes or fails.
+DDIM and DPM-Solver++(2M), d = 2. 65,536 and 4,096 points: 4 and 50 steps, whole loops, ours with its start-up of threads and workspaces.
+256 points and 1: the time of an evaluation in a running process; ours is the difference of two runs' wall clocks over the
+difference of their steps, so it holds the solver's part too. PyTorch: eager, traced, compiled, whole and in batches of 4,096, as
+installed and tuned; then k-diffusion's and diffusers' samplers on the best of them. Not a test: nothing passes or fails.
 """
-import json, os, statistics, subprocess, sys, tempfile
+import statistics, sys
 
 import h5py
 import numpy as np
 
-STEPS, HIDDEN, LAYERS = 4, 128, 3
-TUNED = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "2147483647", "MALLOC_TOP_PAD_": "536870912"}
-WORKER = r"""
-import json, math, sys, time
-import h5py, numpy as np, torch
-path, run, count, threads = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-torch.set_num_threads(threads)
-torch.set_grad_enabled(False)
-import struct
-raw = open(path, "rb").read()
-size = struct.unpack("<Q", raw[:8])[0]
-header = json.loads(raw[8:8 + size])
-w = {k: torch.from_numpy(np.frombuffer(raw[8 + size + v["data_offsets"][0]:8 + size + v["data_offsets"][1]], "<f4").reshape(v["shape"]).copy())
-     for k, v in header.items() if k != "__metadata__" and v["dtype"] == "F32"}
-layers = sum(k.endswith("linear1.weight") for k in w)
-F = w["time.0.weight"].shape[1]
+import peers_lib as lib
 
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.w = torch.nn.ParameterDict({k.replace(".", "_"): torch.nn.Parameter(v) for k, v in w.items()})
-        self.register_buffer("freq", torch.exp(-math.log(10000) * torch.arange(F // 2) / (F // 2)))
-    def lin(self, name, x):
-        name = name.replace(".", "_")
-        return torch.nn.functional.linear(x, self.w[name + "_weight"], self.w[name + "_bias"])
-    def forward(self, x, label):
-        silu = torch.nn.functional.silu
-        f = label * self.freq
-        e = self.lin("time.2", silu(self.lin("time.0", torch.cat([torch.cos(f), torch.sin(f)]))))
-        h = self.lin("input", x) + e
-        for l in range(layers):
-            h = h + self.lin(f"layers.{l}.linear2", silu(self.lin(f"layers.{l}.linear1", silu(h)) + e))
-        return self.lin("output", silu(h))
-
-with h5py.File(run) as f:
-    g = f["runs/ddim"]
-    alpha, sigma, t = g["alpha"][:], g["sigma"][:], g["t"][:]
-    start, final = torch.from_numpy(g["x"][:, 0].astype(np.float32)), g["final"][:]
-    label = 1000 * t - 1  # vp-linear's default
-net = Net()
-modes = {"eager": net, "traced": torch.jit.freeze(torch.jit.trace(net.eval(), (start[:64], torch.tensor(500.0))))}
-
-def sample(model, batch):
-    out = []
-    for x in start[:count].split(batch):
-        for k in range(len(t) - 1):
-            eps = model(x, torch.tensor(label[k], dtype=torch.float32))
-            x0 = (x - sigma[k] * eps) / alpha[k]
-            x = alpha[k + 1] * x0 + sigma[k + 1] * eps
-        out.append(x)
-    return torch.cat(out)
-
-result = {}
-for name, model in modes.items():
-    for batch in sorted({min(4096, count), count}):
-        sample(model, batch)  # warm
-        times = []
-        for _ in range(2):
-            begin = time.perf_counter()
-            x = sample(model, batch)
-            times.append(time.perf_counter() - begin)
-        result[f"{name}/{batch}"] = min(times)
-result["difference"] = float(np.abs(x.numpy() - final[:count]).max())
-print(json.dumps(result))
-"""
+STEPS = {65536: 4, 4096: 50, 256: 1000, 1: 1000}
+MANY = {256: (500, 4500), 1: (2000, 42000)}  # step counts whose difference is taken
 
 
-def call(arguments, env=()):
-    full = dict(os.environ, **dict(env))
-    full.pop("OPENBLAS_CORETYPE", None)
-    return subprocess.run(arguments, check=True, capture_output=True, text=True, env=full).stdout
+def modes(net, x):
+    import torch
+
+    label = torch.tensor(500.0)
+    yield "eager", net
+    yield "traced", torch.jit.freeze(torch.jit.trace(net, (x, label)))
+    yield "compiled", torch.compile(net)
 
 
-def provenance(name):
-    with h5py.File("ours.h5") as f:
-        return next(float(v) for group in f["provenance"].values() for k, v in group.attrs.items() if k == name)
+def load(count):
+    with h5py.File("reference.h5") as f:
+        g = f["runs/ddim"]
+        return g["alpha"][:], g["sigma"][:], g["t"][:], g["x"][:count, 0].astype(np.float32), g["final"][:count]
 
 
-def here(vpsde, count, threads, *more):
-    call([vpsde, "sample", "run.yaml", "-o", "ours.h5", "--force", "-q", "--threads", str(threads),
-          "--set", f"sampler.count={count}", "--set", "log.times=none", *more])
-    return provenance("wall_seconds")
+def ddim(threads, count):
+    """Seconds of an evaluation of all rows, by mode: of the whole loop's steps where the table calls for it."""
+    import torch
+
+    count = int(count)
+    net, _ = lib.torch_net(threads)
+    alpha, sigma, t, start, final = load(count)
+    start, label = torch.from_numpy(start), torch.from_numpy(1000 * t - 1).float()
+    n_steps = len(t) - 1
+
+    def sample(model, batch):
+        out = []
+        for x in start.split(batch):
+            for k in range(n_steps):
+                eps = model(x, label[k])
+                x = alpha[k + 1] * ((x - sigma[k] * eps) / alpha[k]) + sigma[k + 1] * eps
+            out.append(x)
+        return torch.cat(out)
+
+    result, error = {}, 0
+    for name, model in modes(net, start[: min(count, 4096)]):
+        for batch in sorted({min(4096, count), count}):
+            result[f"{name}, batches of {batch}"] = lib.best_time(lambda: sample(model, batch)) / n_steps
+            error = max(error, float(np.abs(sample(model, batch).numpy() - final).max()))
+    return result | {"difference": error}
 
 
-def continuous_batching(vpsde):
-    adaptive = ["--set", "sampler.solver=cvode-adams", "--set", "sampler.steps=null", "--set", "sampler.rtol=1e-5", "--set", "sampler.atol=1e-5"]
-    one, two = [], []
-    for _ in range(3):
-        one.append(here(vpsde, 8192, 1, *adaptive))
-        two.append(here(vpsde, 8192, 2, *adaptive))
-    rate, fill = provenance("nfe_per_second"), provenance("block_fill")
-    print(f"cvode-adams, 8,192 points: blocks {100 * fill:.1f} % full, {rate:.3g} evaluations/s, "
-          f"two threads {statistics.median(one) / statistics.median(two):.2f}x one")
+def samplers(threads, count, n_steps):
+    """Seconds of a step of others' samplers on the traced network, batches of 4,096."""
+    import torch
+    from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
+    import k_diffusion
+
+    count, n_steps = int(count), int(n_steps)
+    net, _ = lib.torch_net(threads)
+    start = torch.from_numpy(load(count)[3])[:4096]
+    model = torch.jit.freeze(torch.jit.trace(net, (start, torch.tensor(500.0))))
+    batches = max(1, count // 4096)
+
+    def diffusers(scheduler):
+        scheduler.set_timesteps(n_steps)
+        x = start
+        for t in scheduler.timesteps:
+            x = scheduler.step(model(x, t.float()), t, x).prev_sample
+
+    betas = torch.linspace(1e-4, 0.02, 1000)
+    denoiser = k_diffusion.external.DiscreteEpsDDPMDenoiser(lambda x, t: model(x, t[0].float()), torch.cumprod(1 - betas, 0), False)
+    sigmas = denoiser.get_sigmas(n_steps)
+
+    def k(sampler):
+        for _ in range(batches):
+            sampler(denoiser, start * sigmas[0], sigmas, disable=True)
+
+    def d(kind, **more):
+        for _ in range(batches):
+            diffusers(kind(num_train_timesteps=1000, beta_start=1e-4, beta_end=0.02, **more))
+
+    return {
+        "diffusers DDIM": lib.best_time(lambda: d(DDIMScheduler, clip_sample=False)) / n_steps,
+        "diffusers DPM-Solver++ 2M": lib.best_time(lambda: d(DPMSolverMultistepScheduler)) / n_steps,
+        "k-diffusion sample_dpmpp_2m": lib.best_time(lambda: k(k_diffusion.sampling.sample_dpmpp_2m)) / n_steps,
+        "k-diffusion sample_dpmpp_2m_sde, Brownian tree": lib.best_time(lambda: k(k_diffusion.sampling.sample_dpmpp_2m_sde), 1) / n_steps,
+    }
+
+
+def ours(bench, count, solver="ddim"):
+    """Seconds of a step of all rows."""
+    run = lambda n: bench.ours("sample", "run.yaml", f"sampler.count={count}", f"sampler.steps={n}", f"sampler.solver={solver}")
+    if count not in MANY:
+        return min(run(STEPS[count]) for _ in range(2)) / STEPS[count]
+    few, many = MANY[count]
+    return (min(run(many) for _ in range(2)) - min(run(few) for _ in range(2))) / (many - few)
+
+
+def one_count(bench, count, ceiling):
+    sets = [f"sampler.count={count}", f"sampler.steps={min(STEPS[count], 200)}", "log.times=all"]
+    bench.ours("sample", "run.yaml", *sets, out="reference.h5")
+    mine, plain, tuned, second, others = [], [], [], [], []
+    for _ in range(bench.rounds):
+        before = ours(bench, count)
+        plain.append(bench.peer("peers.py", "ddim", count))
+        mine.append(min(before, ours(bench, count)))
+        tuned.append(bench.peer("peers.py", "ddim", count, env=lib.TUNED))
+        second.append(ours(bench, count, "dpmpp-2m"))
+        others.append(bench.peer("peers.py", "samplers", count, 4 if count == 65536 else 20, env=lib.TUNED))
+    gflops = [count * lib.FLOPS / s for s in mine]
+    print(f"\n{count} points: end states agree to {max(r['difference'] for r in plain + tuned):.1e}")
+    lib.row("what", "us an evaluation of all rows", "times as long as vpsde")
+    lib.row("---", "---", "---")
+    lib.row("vpsde ddim", lib.spread(mine, 1e6), f"{100 * statistics.median(gflops) / ceiling:.0f} % of the ceiling")
+    for label, rows in (("as installed", plain), ("tuned", tuned)):
+        for mode in [k for k in rows[0] if k != "difference"]:
+            values = [r[mode] for r in rows]
+            lib.row(f"PyTorch {label}, {mode}", lib.spread(values, 1e6), lib.ratios(values, mine))
+        best = [min(v for k, v in r.items() if k != "difference") for r in rows]
+        lib.row(f"**PyTorch {label}, best**", lib.spread(best, 1e6), f"**{lib.ratios(best, mine)}**")
+    lib.row("vpsde dpmpp-2m", lib.spread(second, 1e6), "1")
+    for name in others[0]:
+        values = [r[name] for r in others]
+        lib.row(f"{name}, tuned", lib.spread(values, 1e6), lib.ratios(values, mine if "DDIM" in name else second))
 
 
 def main():
-    vpsde, rounds = os.path.abspath(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 3
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        rng = np.random.default_rng(0)
-        np.save("points.npy", rng.normal(size=(4096, 2)) * 0.1 + rng.integers(-1, 2, size=(4096, 2)))
-        with open("train.yaml", "w") as f:
-            f.write(f"process: {{schedule: vp-linear}}\nmodel: {{kind: mlp, hidden: {HIDDEN}, layers: {LAYERS}}}\n"
-                    "data: {path: points.npy}\ntrain: {steps: 300, batch: 256}\n")
-        with open("run.yaml", "w") as f:
-            f.write(f"model: {{path: net.safetensors}}\nsampler: {{solver: ddim, steps: {STEPS}, count: 65536}}\nlog: {{times: all}}\n")
-        with open("worker.py", "w") as f:
-            f.write(WORKER)
-        call([vpsde, "train", "train.yaml", "-o", "net.safetensors", "-q"])
-        call([vpsde, "sample", "run.yaml", "-o", "reference.h5", "-q"])
-        continuous_batching(vpsde)
-        for count in (65536, 4096):
-            ours, plain, tuned, one = [], [], [], []
-            for _ in range(rounds):
-                peer = [sys.executable, "worker.py", "net.safetensors", "reference.h5", str(count)]
-                one.append(here(vpsde, count, 1))
-                ours.append(min(here(vpsde, count, 2) for _ in range(3)))
-                plain.append(json.loads(call([*peer, "2"])))
-                ours.append(min(here(vpsde, count, 2) for _ in range(3)))
-                tuned.append(json.loads(call([*peer, "2"], TUNED)))
-            flops = 2 * count * STEPS * HIDDEN * (2 * LAYERS * HIDDEN + 4)
-            mine = statistics.median(ours)
-            print(f"{count} points: vpsde {mine:.3f} s ({flops / mine / 1e9:.0f} GFLOP/s), one thread {statistics.median(one) / mine:.2f}x as long")
-            for label, rows in (("as installed", plain), ("tuned allocator", tuned)):
-                for mode in [k for k in rows[0] if k != "difference"]:
-                    peer_s = statistics.median(r[mode] for r in rows)
-                    print(f"    PyTorch {label:16} {mode:14} {peer_s:.3f} s  {peer_s / mine:.2f}x ours")
-            print(f"    largest difference of final states: {max(r['difference'] for r in plain):.1e}")
+    opt = lib.options(__doc__, counts="65536,4096,256,1")
+    bench = lib.Bench(opt)
+    bench.write("run.yaml", "process: {t_min: 1.0e-3}\nmodel: {path: net.safetensors}\nsampler: {solver: ddim, steps: 20, count: 4096}\nlog: {times: none}\n")
+    lib.heading("MLP sampling", "torch", "diffusers", "k-diffusion")
+    for count in opt.counts.split(","):
+        one_count(bench, int(count), max(bench.ceiling() for _ in range(3)))
 
 
-main()
+if not lib.worker_call({"ddim": ddim, "samplers": samplers}):
+    main()
