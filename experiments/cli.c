@@ -7,8 +7,19 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "core/ranks.h"
 
-enum { KEY_SET = 0x100, KEY_THREADS, KEY_FORCE, KEY_RESUME, KEY_RESOLVED, KEY_MARKDOWN, KEY_PLOTS };
+enum {
+    KEY_SET = 0x100,
+    KEY_THREADS,
+    KEY_FORCE,
+    KEY_RESUME,
+    KEY_RESOLVED,
+    KEY_MARKDOWN,
+    KEY_PLOTS,
+    KEY_JSON,
+    KEY_FOLDER
+};
 
 typedef struct parse {
     const vpsde_verb *verb;
@@ -30,6 +41,10 @@ static const struct {
      {"resolved", KEY_RESOLVED, NULL, 0, "print the configuration with every default", 0}},
     {VPSDE_CLI_MARKDOWN, {"markdown", KEY_MARKDOWN, NULL, 0, "print the tables of a page", 0}},
     {VPSDE_CLI_PLOTS, {"plots", KEY_PLOTS, "DIR", 0, "plots as SVG and PNG, with scripts", 0}},
+    {VPSDE_CLI_JSON, {"json", KEY_JSON, NULL, 0, "print JSON", 0}},
+    {VPSDE_CLI_FOLDER,
+     {"folder", KEY_FOLDER, "DIR", 0, "where files are written to be timed (default: that of -o)",
+      0}},
     {0, {"quiet", 'q', NULL, 0, "no progress and no summary", 0}},
 };
 enum { N_OPTIONS = sizeof(all_options) / sizeof(all_options[0]) };
@@ -108,6 +123,12 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_PLOTS:
         cli->plots = text;
         return 0;
+    case KEY_JSON:
+        cli->json = true;
+        return 0;
+    case KEY_FOLDER:
+        cli->folder = text;
+        return 0;
     case ARGP_KEY_ARG:
         return parse_input(p, text, state);
     case ARGP_KEY_END:
@@ -128,11 +149,26 @@ static vpsde_status check_stdout(vpsde_status status)
 static int report(vpsde_status status)
 {
     vpsde_progress_done();
-    status = check_stdout(status);
+    status = vpsde_ranks_agree(check_stdout(status), NULL, 0, NULL);
     if (status == VPSDE_OK) return 0;
     const int signal = vpsde_stop_signal();
-    fprintf(stderr, "vpsde: %s\n", vpsde_last_error());
+    if (vpsde_rank() == 0) fprintf(stderr, "vpsde: %s\n", vpsde_last_error());
     return status == VPSDE_ESTOPPED && signal ? 128 + signal : vpsde_status_exit_code(status);
+}
+
+/* Joins the ranks of an mpirun and runs the verb; rank 0 speaks for all. */
+static vpsde_status run_verb(const vpsde_verb *verb, vpsde_cli *cli)
+{
+    VPSDE_TRY(vpsde_ranks_open());
+    if (vpsde_n_ranks() > 1 && !(verb->options & VPSDE_CLI_RANKS)) {
+        return vpsde_fail(VPSDE_EUSAGE,
+                          "%s: cannot be shared among processes, and was started as %zu; start one",
+                          verb->name, vpsde_n_ranks());
+    }
+    if (vpsde_rank() > 0) cli->quiet = true;
+    /* verbs without long work just end on a signal */
+    if (verb->options & VPSDE_CLI_WORKS) vpsde_progress_init(&cli->control, verb->name, cli->quiet);
+    return verb->run(cli);
 }
 
 int vpsde_verb_main(const vpsde_verb *verb, int argc, char **argv)
@@ -158,9 +194,8 @@ int vpsde_verb_main(const vpsde_verb *verb, int argc, char **argv)
         if (argp_parse(&argp, argc, argv, 0, NULL, &p) != 0) {
             code = vpsde_status_exit_code(VPSDE_EUSAGE);
         } else {
-            const bool works = verb->options & VPSDE_CLI_WORKS; /* others just end on a signal */
-            if (works) vpsde_progress_init(&cli.control, verb->name, cli.quiet);
-            code = report(verb->run(&cli));
+            code = report(run_verb(verb, &cli));
+            vpsde_ranks_close();
         }
     }
     free(doc);

@@ -16,8 +16,9 @@ typedef struct vpsde_cli {
     size_t n_inputs;
     char **overrides; /* key.path=value */
     size_t n_overrides;
-    size_t threads; /* 0: all */
-    bool quiet, force, resume, resolved, markdown;
+    size_t threads;     /* 0: all */
+    const char *folder; /* NULL: not said */
+    bool quiet, force, resume, resolved, markdown, json;
     vpsde_control control; /* progress on a terminal, stop on a signal */
 } vpsde_cli;
 
@@ -32,7 +33,10 @@ enum {
     VPSDE_CLI_INPUTS = 1u << 7,   /* takes any number of inputs, none too */
     VPSDE_CLI_RECORD = 1u << 8,   /* takes -o, and can do without */
     VPSDE_CLI_MARKDOWN = 1u << 9, /* takes --markdown */
-    VPSDE_CLI_PLOTS = 1u << 10    /* takes --plots, which stands for -o too */
+    VPSDE_CLI_PLOTS = 1u << 10,   /* takes --plots, which stands for -o too */
+    VPSDE_CLI_RANKS = 1u << 11,   /* can be shared by the processes of an mpirun */
+    VPSDE_CLI_JSON = 1u << 12,    /* takes --json */
+    VPSDE_CLI_FOLDER = 1u << 13   /* takes --folder */
 };
 
 typedef struct vpsde_verb {

@@ -7,6 +7,7 @@
 #include "core/config_diff.h"
 #include "core/file.h"
 #include "core/mem.h"
+#include "core/ranks.h"
 
 /* One line a job. */
 static const vpsde_job *const jobs[] = {
@@ -69,9 +70,15 @@ static vpsde_status work(const vpsde_job *job, const vpsde_cli *cli, vpsde_setup
     vpsde_run_stop_on(run, cli->control.stop);
     VPSDE_TRY(vpsde_setup_build(s));
     VPSDE_TRY(vpsde_setup_describe(s, run));
-    const vpsde_status status = job->compute(s, cli, run);
+    return job->compute(s, cli, run);
+}
+
+/* All ranks compute; rank 0 makes the file of it. */
+static vpsde_status finish(vpsde_run *run, vpsde_status status)
+{
     vpsde_progress_done();
-    return vpsde_job_is_done(status) ? complete(run, status) : status;
+    status = vpsde_run_meet(run, status, NULL, 0, NULL);
+    return vpsde_job_is_done(status) && vpsde_rank() == 0 ? complete(run, status) : status;
 }
 
 /* Says what is kept, and keeps it: everything once a table was announced, and the start of a run
@@ -125,7 +132,7 @@ vpsde_status vpsde_job_run(const vpsde_job *job, const vpsde_cli *cli)
         status = vpsde_run_create(&run, cli->output, job->verb, s.resolved, s.seed, cli->force);
         if (status == VPSDE_EEXIST) status = in_the_way(&s, cli->output);
     }
-    if (status == VPSDE_OK) status = put_down(cli, run, work(job, cli, &s, run));
+    if (status == VPSDE_OK) status = put_down(cli, run, finish(run, work(job, cli, &s, run)));
     vpsde_setup_close(&s);
     return status;
 }
@@ -152,7 +159,7 @@ vpsde_status vpsde_job_resume(const vpsde_job *job, const vpsde_cli *cli, vpsde_
     vpsde_status status = vpsde_setup_read(&s, cli, job->uses);
     if (status == VPSDE_OK) status = same_configuration(&s, cli, run);
     if (status == VPSDE_OK) {
-        status = put_down(cli, run, work(job, cli, &s, run));
+        status = put_down(cli, run, finish(run, work(job, cli, &s, run)));
     } else {
         vpsde_run_destroy(run, 0);
     }

@@ -8,6 +8,7 @@
 #include "core/h5.h"
 #include "core/h5_read.h"
 #include "core/mem.h"
+#include "core/ranks.h"
 #include "core/sha256.h"
 #include "experiments/run_folder.h"
 #include "experiments/run_impl.h"
@@ -19,9 +20,18 @@ static vpsde_status allocate(vpsde_run **out, const char *path)
     return vpsde_strdup(&(*out)->path, path);
 }
 
+/* Rank 0 makes the folder and holds its lock; the others come when it is there. */
+static vpsde_status join(vpsde_run *run, vpsde_status status)
+{
+    VPSDE_TRY(vpsde_ranks_agree(status, NULL, 0, NULL));
+    if (vpsde_rank() > 0) status = vpsde_parts_join(&run->parts, run->path);
+    return vpsde_ranks_agree(status, NULL, 0, NULL);
+}
+
 static vpsde_status create_parts(vpsde_run *run, bool force)
 {
     char *manifest;
+    if (vpsde_rank() > 0) return VPSDE_OK;
     VPSDE_TRY(vpsde_manifest_format(&manifest, &run->manifest));
     const vpsde_status status =
         vpsde_parts_create(&run->parts, run->path, run->config, manifest, force);
@@ -38,6 +48,7 @@ vpsde_status vpsde_run_create(vpsde_run **out, const char *path, const char *ver
     if (status == VPSDE_OK) status = vpsde_strdup(&run->config, config);
     if (status == VPSDE_OK) status = vpsde_manifest_init(&run->manifest, verb, seed, config);
     if (status == VPSDE_OK) status = create_parts(run, force != 0);
+    status = join(run, status);
     if (status != VPSDE_OK) {
         vpsde_run_destroy(run, 0);
         return status;
@@ -64,11 +75,24 @@ static vpsde_status load_manifest(vpsde_run *run)
 
 static vpsde_status take_up(vpsde_run *run)
 {
+    if (vpsde_rank() > 0) return VPSDE_OK;
     VPSDE_TRY(vpsde_parts_open(&run->parts, run->path));
     if (!run->parts) return VPSDE_OK;
     VPSDE_TRY(load_manifest(run));
     VPSDE_TRY(vpsde_manifest_check_inputs(&run->manifest));
-    VPSDE_TRY(vpsde_run_index_create(&run->before, run->parts));
+    return vpsde_run_index_create(&run->before, run->parts);
+}
+
+/* The other ranks hear from rank 0 what is there. */
+static vpsde_status take_up_together(vpsde_run *run)
+{
+    uint64_t nothing = vpsde_rank() > 0 || run->parts;
+    VPSDE_TRY(vpsde_ranks_agree(VPSDE_OK, NULL, 0, &nothing));
+    if (nothing == 0 || (vpsde_n_ranks() == 1 && !run->parts)) return VPSDE_OK;
+    VPSDE_TRY(join(run, VPSDE_OK));
+    VPSDE_TRY(vpsde_rank() > 0 ? load_manifest(run) : VPSDE_OK);
+    VPSDE_TRY(vpsde_run_index_share(&run->before, run->parts));
+    run->resumed = true;
     return vpsde_run_claim_before(run);
 }
 
@@ -78,6 +102,8 @@ vpsde_status vpsde_run_reopen(vpsde_run **out, const char *path)
     *out = NULL;
     vpsde_status status = allocate(&run, path);
     if (status == VPSDE_OK) status = take_up(run);
+    status = vpsde_ranks_agree(status, NULL, 0, NULL);
+    if (status == VPSDE_OK) status = take_up_together(run);
     if (status != VPSDE_OK || !run->parts) {
         vpsde_run_destroy(run, 0);
         return status;
@@ -105,6 +131,7 @@ vpsde_status vpsde_run_expect(const vpsde_run *run, double bytes)
 {
     char needed[32], available[32];
     double sealed, space;
+    if (vpsde_rank() > 0) return VPSDE_OK;
     VPSDE_TRY(vpsde_parts_space(&sealed, &space, run->parts));
     const double rest = 2 * (run->bytes + bytes) - sealed;
     if (rest <= space) return VPSDE_OK;
@@ -131,7 +158,7 @@ vpsde_status vpsde_run_input(vpsde_run *run, const char *name, const char *path,
     bool added;
     char *manifest;
     VPSDE_TRY(vpsde_manifest_add(&run->manifest, &added, name, path, sha256));
-    if (!added) return VPSDE_OK;
+    if (!added || vpsde_rank() > 0) return VPSDE_OK;
     VPSDE_TRY(vpsde_manifest_format(&manifest, &run->manifest));
     const vpsde_status status = vpsde_parts_manifest(run->parts, manifest);
     free(manifest);
@@ -146,10 +173,16 @@ static vpsde_status write_file(vpsde_run *run, const char *fresh, const char *st
                                  .status = status_text,
                                  .config = run->config,
                                  .stop = run->stop};
-    VPSDE_TRY(vpsde_run_index_create(&index, run->parts));
+    const bool known = vpsde_n_ranks() > 1 && run->before;
+    if (known) {
+        index = run->before;
+        VPSDE_TRY(vpsde_run_index_extend(index));
+    } else {
+        VPSDE_TRY(vpsde_run_index_create(&index, run->parts));
+    }
     vpsde_status status = vpsde_run_index_check(index, all);
     if (status == VPSDE_OK) status = vpsde_run_index_write(index, fresh, &head);
-    vpsde_run_index_destroy(index);
+    if (!known) vpsde_run_index_destroy(index);
     return status;
 }
 

@@ -42,15 +42,41 @@ vpsde_status vpsde_publish(const char *fresh, const char *path)
     return vpsde_sync_folder_of(path);
 }
 
-vpsde_status vpsde_run_folder_put(vpsde_run_folder *folder, const char *name, const void *data,
-                                  size_t bytes)
+static void fresh_name(char fresh[NAME_MAX], const char *name)
+{
+    snprintf(fresh, NAME_MAX, "%s.tmp", name);
+}
+
+static vpsde_status not_written(const vpsde_run_folder *folder, const char *name, int reason)
 {
     char fresh[NAME_MAX];
-    snprintf(fresh, sizeof(fresh), "%s.tmp", name);
-    const int fd = vpsde_fd_open(folder->dir, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
-    int done = fd < 0 || vpsde_fd_write(fd, data, bytes) != 0 || vpsde_fd_sync(fd) != 0 ? -1 : 0;
-    int reason = errno;
-    if (fd >= 0 && close(fd) != 0 && done == 0) {
+    fresh_name(fresh, name);
+    (void)unlinkat(folder->dir, fresh, 0);
+    return vpsde_fail(VPSDE_EIO, "%s/%s: cannot be written: %s", folder->path, name,
+                      strerror(reason));
+}
+
+vpsde_status vpsde_run_folder_write(int *fd, vpsde_run_folder *folder, const char *name,
+                                    const void *data, size_t bytes)
+{
+    char fresh[NAME_MAX];
+    fresh_name(fresh, name);
+    *fd = vpsde_fd_open(folder->dir, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
+    if (*fd >= 0 && vpsde_fd_write(*fd, data, bytes) == 0) {
+        (void)sync_file_range(*fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* the disk may begin */
+        return VPSDE_OK;
+    }
+    const int reason = errno;
+    if (*fd >= 0) close(*fd);
+    return not_written(folder, name, reason);
+}
+
+vpsde_status vpsde_run_folder_commit(vpsde_run_folder *folder, const char *name, int fd)
+{
+    char fresh[NAME_MAX];
+    fresh_name(fresh, name);
+    int done = vpsde_fd_sync(fd), reason = errno;
+    if (close(fd) != 0 && done == 0) {
         done = -1;
         reason = errno;
     }
@@ -59,10 +85,23 @@ vpsde_status vpsde_run_folder_put(vpsde_run_folder *folder, const char *name, co
         done = -1;
         reason = errno;
     }
-    if (done == 0) return VPSDE_OK;
+    return done == 0 ? VPSDE_OK : not_written(folder, name, reason);
+}
+
+void vpsde_run_folder_drop(vpsde_run_folder *folder, const char *name, int fd)
+{
+    char fresh[NAME_MAX];
+    fresh_name(fresh, name);
+    close(fd);
     (void)unlinkat(folder->dir, fresh, 0);
-    return vpsde_fail(VPSDE_EIO, "%s/%s: cannot be written: %s", folder->path, name,
-                      strerror(reason));
+}
+
+vpsde_status vpsde_run_folder_put(vpsde_run_folder *folder, const char *name, const void *data,
+                                  size_t bytes)
+{
+    int fd;
+    VPSDE_TRY(vpsde_run_folder_write(&fd, folder, name, data, bytes));
+    return vpsde_run_folder_commit(folder, name, fd);
 }
 
 void vpsde_run_folder_keep(const vpsde_run_folder *folder, const char *name)
@@ -92,21 +131,38 @@ static bool is_ours(const char *name)
            strncmp(name, "part-", 5) == 0;
 }
 
+vpsde_status vpsde_run_folder_each(const vpsde_run_folder *folder,
+                                   vpsde_status (*visit)(void *context, const char *name),
+                                   void *context)
+{
+    const int fd = vpsde_fd_open(folder->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = fd < 0 ? NULL : fdopendir(fd);
+    vpsde_status status = VPSDE_OK;
+    if (!list) {
+        status = vpsde_fail(VPSDE_EIO, "%s: cannot be listed: %s", folder->path, strerror(errno));
+        if (fd >= 0) close(fd);
+        return status;
+    }
+    for (const struct dirent *entry; status == VPSDE_OK && (entry = readdir(list));) {
+        status = visit(context, entry->d_name);
+    }
+    closedir(list);
+    return status;
+}
+
+static vpsde_status remove_ours(void *context, const char *name)
+{
+    const vpsde_run_folder *folder = context;
+    if (is_ours(name)) (void)unlinkat(folder->dir, name, 0);
+    return VPSDE_OK;
+}
+
 /* The manifest goes first: a folder that lost some of its parts must not look like a run. */
-static void empty(const vpsde_run_folder *folder)
+static void empty(vpsde_run_folder *folder)
 {
     (void)unlinkat(folder->dir, VPSDE_RUN_MANIFEST, 0);
     (void)vpsde_fd_sync(folder->dir);
-    const int fd = vpsde_fd_open(folder->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *list = fd < 0 ? NULL : fdopendir(fd);
-    if (!list) {
-        if (fd >= 0) close(fd);
-        return;
-    }
-    for (const struct dirent *entry; (entry = readdir(list));) {
-        if (is_ours(entry->d_name)) (void)unlinkat(folder->dir, entry->d_name, 0);
-    }
-    closedir(list);
+    (void)vpsde_run_folder_each(folder, remove_ours, folder);
 }
 
 void vpsde_run_folder_remove(vpsde_run_folder *folder)
@@ -274,6 +330,16 @@ vpsde_status vpsde_run_folder_reopen(vpsde_run_folder **out, const char *path)
     if (there && status == VPSDE_OK && has_manifest(folder)) return VPSDE_OK;
     if (there && status == VPSDE_OK) vpsde_run_folder_remove(folder);
     vpsde_run_folder_close(folder);
+    *out = NULL;
+    return status;
+}
+
+vpsde_status vpsde_run_folder_join(vpsde_run_folder **out, const char *path)
+{
+    VPSDE_TRY(name_folder(out, path));
+    const vpsde_status status = open_folder(*out);
+    if (status == VPSDE_OK) return VPSDE_OK;
+    vpsde_run_folder_close(*out);
     *out = NULL;
     return status;
 }

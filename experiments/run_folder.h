@@ -22,13 +22,24 @@ vpsde_status vpsde_run_folder_create(vpsde_run_folder **out, const char *path, b
  * is removed. EEXIST: a living writer holds it. EIO. */
 vpsde_status vpsde_run_folder_reopen(vpsde_run_folder **out, const char *path);
 
+/* The folder of a run that rank 0 holds the lock of. EIO. */
+vpsde_status vpsde_run_folder_join(vpsde_run_folder **out, const char *path);
+
 /* Bytes the file system of the folder has to give. */
 vpsde_status vpsde_run_folder_space(double *bytes, const vpsde_run_folder *folder);
 
 /* "RUN.h5.parts" */
 const char *vpsde_run_folder_path(const vpsde_run_folder *folder);
 
-/* Writes NAME.tmp, fsyncs, renames to NAME, fsyncs the folder. EIO with the system's reason, NAME.tmp
+/* NAME.tmp, open and on its way to the disk; EIO as below. Then one of the next two. */
+vpsde_status vpsde_run_folder_write(int *fd, vpsde_run_folder *folder, const char *name,
+                                    const void *data, size_t bytes);
+/* Fsyncs, renames to NAME, fsyncs the folder. */
+vpsde_status vpsde_run_folder_commit(vpsde_run_folder *folder, const char *name, int fd);
+/* Removes NAME.tmp. */
+void vpsde_run_folder_drop(vpsde_run_folder *folder, const char *name, int fd);
+
+/* Both. EIO with the system's reason, NAME.tmp
  * removed. */
 vpsde_status vpsde_run_folder_put(vpsde_run_folder *folder, const char *name, const void *data,
                                   size_t bytes);
@@ -41,6 +52,11 @@ vpsde_status vpsde_run_folder_open(int *fd, const vpsde_run_folder *folder, cons
 
 /* Is the file there? */
 bool vpsde_run_folder_has(const vpsde_run_folder *folder, const char *name, struct stat *info);
+
+/* Calls visit for the name of every file. EIO. */
+vpsde_status vpsde_run_folder_each(const vpsde_run_folder *folder,
+                                   vpsde_status (*visit)(void *context, const char *name),
+                                   void *context);
 
 /* Removes the files vpsde put there and the folder; foreign files stay, and with them the folder. */
 void vpsde_run_folder_remove(vpsde_run_folder *folder);

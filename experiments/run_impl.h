@@ -14,7 +14,9 @@ typedef struct vpsde_span {
 struct vpsde_run {
     vpsde_sink sink;
     vpsde_parts *parts;
-    vpsde_run_index *before; /* what a run that was taken up again holds, or NULL */
+    vpsde_run_index *before; /* what a run that was taken up again holds, or NULL; where ranks share
+                                the run, rank 0's grows by what all have written */
+    bool resumed;
     vpsde_manifest manifest;
     char *path, *config;
     const volatile int *stop;

@@ -2,19 +2,15 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "core/ranks.h"
 #include "experiments/run_index.h"
 
-typedef struct scan {
-    vpsde_run_index *index;
-    size_t stored_room, rows_room;
-} scan;
-
-/* Room for one more element of `size` bytes at the end of an array of n. */
-static vpsde_status grow(void *array, size_t n, size_t *room, size_t size)
+/* Room for `more` elements of `size` bytes at the end of an array of n. */
+static vpsde_status grow(void *array, size_t n, size_t more, size_t *room, size_t size)
 {
     void *old, *larger;
-    if (n < *room) return VPSDE_OK;
-    const size_t wanted = 2 * *room + 16;
+    if (n + more <= *room) return VPSDE_OK;
+    const size_t wanted = 2 * (n + more) + 16;
     memcpy(&old, array, sizeof(old));
     larger = reallocarray(old, wanted, size);
     if (!larger) return vpsde_fail(VPSDE_ENOMEM, "cannot allocate %zu elements", wanted);
@@ -34,15 +30,29 @@ vpsde_stored *vpsde_run_index_table(const vpsde_run_index *index, uint64_t id, s
     return NULL;
 }
 
-/* A table may be announced by several writers. */
-static vpsde_status add_table(scan *s, const vpsde_record *record, const void *payload)
+static vpsde_status keep_for_others(vpsde_run_index *index, const vpsde_record *record,
+                                    const void *payload)
 {
-    vpsde_run_index *index = s->index;
+    const size_t bytes = sizeof(*record) + record->bytes;
+    if (vpsde_n_ranks() == 1 || vpsde_rank() > 0) return VPSDE_OK;
+    VPSDE_TRY(grow(&index->tables, index->tables_used, bytes, &index->tables_room, 1));
+    memcpy(index->tables + index->tables_used, record, sizeof(*record));
+    memcpy(index->tables + index->tables_used + sizeof(*record), payload, record->bytes);
+    index->tables_used += bytes;
+    return VPSDE_OK;
+}
+
+/* A table may be announced by several writers. */
+static vpsde_status add_table(vpsde_run_index *index, const vpsde_record *record,
+                              const void *payload)
+{
     const bool is_table = record->kind == VPSDE_RECORD_TABLE;
     const uint64_t id = is_table ? vpsde_record_id(payload, record->bytes) : 0;
     size_t number;
     if (is_table && vpsde_run_index_table(index, id, &number)) return VPSDE_OK;
-    VPSDE_TRY(grow(&index->stored, index->n_stored, &s->stored_room, sizeof(*index->stored)));
+    if (is_table) VPSDE_TRY(keep_for_others(index, record, payload));
+    VPSDE_TRY(
+        grow(&index->stored, index->n_stored, 1, &index->stored_room, sizeof(*index->stored)));
     vpsde_stored *stored = &index->stored[index->n_stored];
     VPSDE_TRY(is_table ? vpsde_table_decode(stored, payload, record->bytes)
                        : vpsde_facts_decode(stored, payload, record->bytes));
@@ -70,12 +80,11 @@ static bool rows_fit(const vpsde_record *record, const vpsde_table *table)
 static vpsde_status add_record(void *context, const vpsde_record *record, const void *payload,
                                vpsde_place place)
 {
-    scan *s = context;
-    vpsde_run_index *index = s->index;
+    vpsde_run_index *index = context;
     if (record->kind < VPSDE_RECORD_TABLE || record->kind > VPSDE_RECORD_FACTS) {
         return vpsde_fail(VPSDE_EIO, "the parts hold a record of an unknown kind");
     }
-    if (record->kind != VPSDE_RECORD_ROWS) return add_table(s, record, payload);
+    if (record->kind != VPSDE_RECORD_ROWS) return add_table(index, record, payload);
     size_t number;
     const vpsde_stored *stored = vpsde_run_index_table(index, record->table, &number);
     if (!stored)
@@ -84,7 +93,7 @@ static vpsde_status add_record(void *context, const vpsde_record *record, const 
         return vpsde_fail(VPSDE_EIO, "the parts hold rows that table %s does not have",
                           stored->table.path);
     }
-    VPSDE_TRY(grow(&index->rows, index->n_rows, &s->rows_room, sizeof(*index->rows)));
+    VPSDE_TRY(grow(&index->rows, index->n_rows, 1, &index->rows_room, sizeof(*index->rows)));
     index->rows[index->n_rows++] =
         (vpsde_rows){.table = number, .first = record->first, .n = record->n, .place = place};
     return VPSDE_OK;
@@ -103,17 +112,56 @@ vpsde_status vpsde_run_index_create(vpsde_run_index **out, vpsde_parts *parts)
     vpsde_run_index *index;
     VPSDE_TRY(vpsde_alloc(&index, 1, sizeof(*index)));
     index->parts = parts;
-    scan s = {.index = index};
-    const vpsde_status status = vpsde_parts_scan(parts, add_record, &s);
+    const vpsde_status status = vpsde_run_index_extend(index);
     if (status != VPSDE_OK) {
         vpsde_run_index_destroy(index);
         return status;
     }
+    *out = index;
+    return VPSDE_OK;
+}
+
+vpsde_status vpsde_run_index_extend(vpsde_run_index *index)
+{
+    VPSDE_TRY(vpsde_parts_scan(index->parts, &index->seen, add_record, index));
     if (index->n_rows > 0) {
         qsort(index->rows, index->n_rows, sizeof(*index->rows), by_table_and_first);
     }
-    *out = index;
     return VPSDE_OK;
+}
+
+/* On ranks other than 0: what its index says. */
+static vpsde_status receive(vpsde_run_index *index)
+{
+    void *tables = NULL, *rows = NULL;
+    size_t bytes = 0, at = 0;
+    vpsde_status status = vpsde_ranks_broadcast(&tables, &bytes);
+    while (status == VPSDE_OK && at < bytes) {
+        vpsde_record record;
+        memcpy(&record, (const char *)tables + at, sizeof(record));
+        at += sizeof(record);
+        status = add_table(index, &record, (const char *)tables + at);
+        at += record.bytes;
+    }
+    free(tables);
+    if (status == VPSDE_OK) status = vpsde_ranks_broadcast(&rows, &bytes);
+    VPSDE_TRY(status);
+    index->rows = rows;
+    index->rows_room = index->n_rows = bytes / sizeof(*index->rows);
+    return VPSDE_OK;
+}
+
+vpsde_status vpsde_run_index_share(vpsde_run_index **index, vpsde_parts *parts)
+{
+    if (vpsde_rank() > 0) {
+        VPSDE_TRY(vpsde_alloc(index, 1, sizeof(**index)));
+        (*index)->parts = parts;
+        return receive(*index);
+    }
+    void *tables = (*index)->tables, *rows = (*index)->rows;
+    size_t bytes = (*index)->n_rows * sizeof(*(*index)->rows);
+    VPSDE_TRY(vpsde_ranks_broadcast(&tables, &(*index)->tables_used));
+    return vpsde_ranks_broadcast(&rows, &bytes);
 }
 
 void vpsde_run_index_destroy(vpsde_run_index *index)
@@ -122,6 +170,8 @@ void vpsde_run_index_destroy(vpsde_run_index *index)
     for (size_t i = 0; i < index->n_stored; i++) vpsde_stored_free(&index->stored[i]);
     free(index->stored);
     free(index->rows);
+    free(index->seen.part);
+    free(index->tables);
     free(index);
 }
 

@@ -21,10 +21,19 @@ typedef struct vpsde_run_index {
     size_t n_stored, n_tables;
     vpsde_rows *rows; /* sorted by table and first row */
     size_t n_rows;
+    /* private */
+    size_t stored_room, rows_room;
+    vpsde_part_list seen;
+    char *tables; /* for other ranks: records of tables with their payloads */
+    size_t tables_used, tables_room;
 } vpsde_run_index;
 
 /* Scans the parts. EIO for a damaged one. */
 vpsde_status vpsde_run_index_create(vpsde_run_index **out, vpsde_parts *parts);
+/* Adds what has been sealed since, by any rank. */
+vpsde_status vpsde_run_index_extend(vpsde_run_index *index);
+/* Gives the other ranks theirs: *index is rank 0's there, and made elsewhere, without facts. */
+vpsde_status vpsde_run_index_share(vpsde_run_index **index, vpsde_parts *parts);
 void vpsde_run_index_destroy(vpsde_run_index *index); /* NULL is fine */
 
 /* Counts each table's rows. EINTERNAL names the first row that was written twice, or (if all are

@@ -1,6 +1,7 @@
 #include "experiments/run_parts.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,24 +11,21 @@
 #include "core/clock.h"
 #include "core/file.h"
 #include "core/mem.h"
+#include "core/ranks.h"
 #include "core/sha256.h"
 #include "experiments/run_folder.h"
+#include "experiments/run_seal.h"
 
-enum { SEAL_BYTES = 16 << 20, SEAL_S = 1, OPEN_PARTS = 32, TEXT_MAX = 16 << 20, NAME_SIZE = 48 };
+enum { SEAL_BYTES = 16 << 20, TEXT_MAX = 16 << 20 };
+enum { OPEN_PARTS = 251 }; /* a prime: parts of one number of many ranks do not meet */
 
-static const unsigned rank = 0; /* one writer a run */
-
-typedef struct part_header {
-    char magic[8], sha256[64];
-    uint64_t bytes;
-} part_header;
-
-static const char magic[8] = {'V', 'P', 'S', 'D', 'E', 'P', '0', '2'};
+enum { HEADER = sizeof(vpsde_part_header) };
 
 struct vpsde_parts {
     vpsde_run_folder *folder;
-    unsigned char *buffer; /* a header, then the records not sealed yet */
-    size_t used, capacity, n_sealed;
+    vpsde_part_buffer buffer; /* a header, then the records not sealed yet */
+    vpsde_seal *seal;
+    size_t next; /* part of this rank */
     double sealed_bytes;
     double sealed_at; /* on vpsde_clock_s */
     vpsde_status failed;
@@ -38,10 +36,9 @@ struct vpsde_parts {
     } open[OPEN_PARTS];
 };
 
-static void part_name(char name[NAME_SIZE], size_t part)
-{
-    snprintf(name, NAME_SIZE, "part-%06u-%06zu", rank, part);
-}
+/* Seconds between parts: one, and for many ranks so many that all of them make 20 parts a second, as
+ * rank 0 has to read and remove each of them, up to 3 ms on a disk (docs/scaling.md). */
+static double seal_s(void) { return fmax(1, (double)vpsde_n_ranks() / 20); }
 
 uint64_t vpsde_record_id(const void *payload, size_t bytes)
 {
@@ -57,7 +54,8 @@ vpsde_status vpsde_parts_create(vpsde_parts **out, const char *path, const char 
     *out = NULL;
     vpsde_parts *parts;
     VPSDE_TRY(vpsde_alloc(&parts, 1, sizeof(*parts)));
-    vpsde_status status = vpsde_run_folder_create(&parts->folder, path, force);
+    vpsde_status status = vpsde_seal_create(&parts->seal);
+    if (status == VPSDE_OK) status = vpsde_run_folder_create(&parts->folder, path, force);
     if (status == VPSDE_OK) {
         status = vpsde_run_folder_put(parts->folder, "config.yaml", config, strlen(config));
     }
@@ -69,7 +67,7 @@ vpsde_status vpsde_parts_create(vpsde_parts **out, const char *path, const char 
         vpsde_parts_destroy(parts);
         return status;
     }
-    parts->used = sizeof(part_header);
+    parts->buffer.used = HEADER;
     parts->sealed_at = vpsde_clock_s();
     *out = parts;
     return VPSDE_OK;
@@ -102,49 +100,88 @@ vpsde_status vpsde_parts_space(double *sealed, double *available, const vpsde_pa
     return vpsde_run_folder_space(available, parts->folder);
 }
 
-/* Parts are sealed one after another, so the first number that is missing is the next. */
-static void count_sealed(vpsde_parts *parts)
+/* Number of the next part of this rank: its parts are sealed one after another, so the first that is
+ * missing. Adds up the bytes of those before. */
+static void find_next(vpsde_parts *parts)
 {
     struct stat info;
-    char name[NAME_SIZE];
-    for (;; parts->n_sealed++) {
-        part_name(name, parts->n_sealed);
+    char name[VPSDE_PART_NAME];
+    for (parts->next = vpsde_part_first(vpsde_rank());; parts->next++) {
+        vpsde_part_name(name, parts->next);
         if (!vpsde_run_folder_has(parts->folder, name, &info)) return;
         parts->sealed_bytes += (double)info.st_size;
     }
 }
 
-vpsde_status vpsde_parts_open(vpsde_parts **out, const char *path)
+static vpsde_status take_up(vpsde_parts **out, const char *path, bool joins)
 {
     *out = NULL;
     vpsde_parts *parts;
     VPSDE_TRY(vpsde_alloc(&parts, 1, sizeof(*parts)));
-    const vpsde_status status = vpsde_run_folder_reopen(&parts->folder, path);
+    vpsde_status status = vpsde_seal_create(&parts->seal);
+    if (status == VPSDE_OK) {
+        status = joins ? vpsde_run_folder_join(&parts->folder, path)
+                       : vpsde_run_folder_reopen(&parts->folder, path);
+    }
     if (status != VPSDE_OK || !parts->folder) {
         vpsde_parts_destroy(parts);
         return status;
     }
-    count_sealed(parts);
-    parts->mends = true;
-    parts->used = sizeof(part_header);
+    find_next(parts);
+    parts->mends = !joins;
+    parts->buffer.used = HEADER;
     parts->sealed_at = vpsde_clock_s();
     *out = parts;
     return VPSDE_OK;
 }
 
+vpsde_status vpsde_parts_open(vpsde_parts **out, const char *path)
+{
+    return take_up(out, path, false);
+}
+
+vpsde_status vpsde_parts_join(vpsde_parts **out, const char *path)
+{
+    return take_up(out, path, true);
+}
+
 static vpsde_status reserve(vpsde_parts *parts, size_t more)
 {
     size_t needed;
-    if (__builtin_add_overflow(parts->used, more, &needed)) {
+    if (__builtin_add_overflow(parts->buffer.used, more, &needed)) {
         return vpsde_fail(VPSDE_EINVAL, "a record of %zu bytes is too long", more);
     }
-    if (needed <= parts->capacity) return VPSDE_OK;
-    const size_t capacity = needed < 2 * parts->capacity ? 2 * parts->capacity : needed;
-    unsigned char *larger = realloc(parts->buffer, capacity);
+    if (needed <= parts->buffer.capacity) return VPSDE_OK;
+    const size_t capacity =
+        needed < 2 * parts->buffer.capacity ? 2 * parts->buffer.capacity : needed;
+    unsigned char *larger = realloc(parts->buffer.bytes, capacity);
     if (!larger) return vpsde_fail(VPSDE_ENOMEM, "cannot allocate %zu bytes", capacity);
-    parts->buffer = larger;
-    parts->capacity = capacity;
+    parts->buffer.bytes = larger;
+    parts->buffer.capacity = capacity;
     return VPSDE_OK;
+}
+
+/* Leaves what was appended to the threads that seal. */
+static vpsde_status hand_over(vpsde_parts *parts)
+{
+    const size_t bytes = parts->buffer.used;
+    char name[VPSDE_PART_NAME];
+    if (parts->failed != VPSDE_OK || bytes == HEADER) return parts->failed;
+    vpsde_part_name(name, parts->next);
+    parts->failed = vpsde_seal_start(parts->seal, parts->folder, name, &parts->buffer);
+    if (parts->failed != VPSDE_OK) return parts->failed;
+    parts->next++;
+    parts->sealed_bytes += (double)bytes;
+    parts->buffer.used = HEADER;
+    parts->sealed_at = vpsde_clock_s();
+    return VPSDE_OK;
+}
+
+vpsde_status vpsde_parts_seal(vpsde_parts *parts)
+{
+    VPSDE_TRY(hand_over(parts));
+    parts->failed = vpsde_seal_wait(parts->seal);
+    return parts->failed;
 }
 
 vpsde_status vpsde_parts_append(vpsde_parts *parts, const vpsde_record *record,
@@ -159,7 +196,7 @@ vpsde_status vpsde_parts_append(vpsde_parts *parts, const vpsde_record *record,
     for (size_t i = 0; i < n_pieces; i++) stored.bytes += pieces[i].iov_len;
     const size_t padded = (stored.bytes + 7) / 8 * 8;
     VPSDE_TRY(reserve(parts, sizeof(stored) + padded));
-    unsigned char *to = parts->buffer + parts->used;
+    unsigned char *to = parts->buffer.bytes + parts->buffer.used;
     memcpy(to, &stored, sizeof(stored));
     to += sizeof(stored);
     for (size_t i = 0; i < n_pieces; i++) {
@@ -167,38 +204,20 @@ vpsde_status vpsde_parts_append(vpsde_parts *parts, const vpsde_record *record,
         to += pieces[i].iov_len;
     }
     memset(to, 0, padded - stored.bytes);
-    parts->used += sizeof(stored) + padded;
-    if (parts->used < SEAL_BYTES && vpsde_clock_s() - parts->sealed_at < SEAL_S) return VPSDE_OK;
-    return vpsde_parts_seal(parts);
-}
-
-vpsde_status vpsde_parts_seal(vpsde_parts *parts)
-{
-    char name[NAME_SIZE], hex[65];
-    if (parts->failed != VPSDE_OK || parts->used == sizeof(part_header)) return parts->failed;
-    part_header header = {.bytes = parts->used - sizeof(header)};
-    memcpy(header.magic, magic, sizeof(magic));
-    vpsde_sha256(hex, parts->buffer + sizeof(header), header.bytes);
-    memcpy(header.sha256, hex, sizeof(header.sha256));
-    memcpy(parts->buffer, &header, sizeof(header));
-    part_name(name, parts->n_sealed);
-    parts->failed = vpsde_run_folder_put(parts->folder, name, parts->buffer, parts->used);
-    if (parts->failed != VPSDE_OK) return parts->failed;
-    parts->n_sealed++;
-    parts->sealed_bytes += (double)parts->used;
-    parts->used = sizeof(header);
-    parts->sealed_at = vpsde_clock_s();
-    return VPSDE_OK;
+    parts->buffer.used += sizeof(stored) + padded;
+    if (parts->buffer.used < SEAL_BYTES && vpsde_clock_s() - parts->sealed_at < seal_s())
+        return VPSDE_OK;
+    return hand_over(parts);
 }
 
 /* A descriptor of a sealed part, from a small direct-mapped cache. */
 static vpsde_status open_part(int *fd, vpsde_parts *parts, size_t part)
 {
-    char name[NAME_SIZE];
+    char name[VPSDE_PART_NAME];
     const size_t slot = part % OPEN_PARTS;
     if (parts->open[slot].fd == 0 || parts->open[slot].part != part) {
         int fresh;
-        part_name(name, part);
+        vpsde_part_name(name, part);
         VPSDE_TRY(vpsde_run_folder_open(&fresh, parts->folder, name));
         if (parts->open[slot].fd != 0) close(parts->open[slot].fd);
         parts->open[slot].fd = fresh;
@@ -206,6 +225,14 @@ static vpsde_status open_part(int *fd, vpsde_parts *parts, size_t part)
     }
     *fd = parts->open[slot].fd;
     return VPSDE_OK;
+}
+
+static vpsde_status unreadable(const vpsde_parts *parts, size_t part, const char *why)
+{
+    char name[VPSDE_PART_NAME];
+    vpsde_part_name(name, part);
+    return vpsde_fail(VPSDE_EIO, "%s/%s: cannot be read: %s", vpsde_run_folder_path(parts->folder),
+                      name, why);
 }
 
 vpsde_status vpsde_parts_read(vpsde_parts *parts, vpsde_place place, void *out, size_t bytes)
@@ -216,11 +243,8 @@ vpsde_status vpsde_parts_read(vpsde_parts *parts, vpsde_place place, void *out, 
     while (bytes > 0) {
         const ssize_t got = pread(fd, to, bytes, (off_t)place.offset);
         if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) {
-            return vpsde_fail(VPSDE_EIO, "%s/part-%06u-%06zu: cannot be read: %s",
-                              vpsde_run_folder_path(parts->folder), rank, place.part,
-                              got == 0 ? "it is shorter than it was" : strerror(errno));
-        }
+        if (got == 0) return unreadable(parts, place.part, "it is shorter than it was");
+        if (got < 0) return unreadable(parts, place.part, strerror(errno));
         to += got;
         place.offset += (uint64_t)got;
         bytes -= (size_t)got;
@@ -230,24 +254,24 @@ vpsde_status vpsde_parts_read(vpsde_parts *parts, vpsde_place place, void *out, 
 
 static vpsde_status damaged(const vpsde_parts *parts, size_t part)
 {
+    char name[VPSDE_PART_NAME];
+    vpsde_part_name(name, part);
     return vpsde_fail(VPSDE_EIO,
-                      "%s/part-%06u-%06zu: is damaged (its SHA-256 or length does not fit); "
+                      "%s/%s: is damaged (its SHA-256 or length does not fit); "
                       "'vpsde resume' computes again what it held",
-                      vpsde_run_folder_path(parts->folder), rank, part);
+                      vpsde_run_folder_path(parts->folder), name);
 }
 
 /* Puts an empty part in the place of a damaged one, which stays beside it until the run is complete. */
 static vpsde_status set_aside(vpsde_parts *parts, size_t part)
 {
-    char name[NAME_SIZE], hex[65];
-    part_header header = {.bytes = 0};
+    char name[VPSDE_PART_NAME];
+    vpsde_part_header header = {.bytes = 0};
     const size_t slot = part % OPEN_PARTS;
     close(parts->open[slot].fd);
     parts->open[slot].fd = 0;
-    memcpy(header.magic, magic, sizeof(magic));
-    vpsde_sha256(hex, "", 0);
-    memcpy(header.sha256, hex, sizeof(header.sha256));
-    part_name(name, part);
+    vpsde_part_head(&header, "", 0);
+    vpsde_part_name(name, part);
     vpsde_run_folder_keep(parts->folder, name);
     return vpsde_run_folder_put(parts->folder, name, &header, sizeof(header));
 }
@@ -257,62 +281,75 @@ static vpsde_status set_aside(vpsde_parts *parts, size_t part)
 static vpsde_status load_part(vpsde_parts *parts, size_t part, size_t *bytes)
 {
     *bytes = SIZE_MAX;
-    part_header header;
+    vpsde_part_header header;
     struct stat info;
     char hex[65];
     int fd;
     VPSDE_TRY(open_part(&fd, parts, part));
-    if (fstat(fd, &info) != 0 || info.st_size < (off_t)sizeof(header)) return VPSDE_OK;
+    if (fstat(fd, &info) != 0) return unreadable(parts, part, strerror(errno));
+    if (info.st_size < (off_t)sizeof(header)) return VPSDE_OK;
     VPSDE_TRY(vpsde_parts_read(parts, (vpsde_place){part, 0}, &header, sizeof(header)));
-    if (memcmp(header.magic, magic, sizeof(magic)) != 0 ||
-        header.bytes != (uint64_t)info.st_size - sizeof(header)) {
+    if (!vpsde_part_is_headed(&header) || header.bytes != (uint64_t)info.st_size - sizeof(header)) {
         return VPSDE_OK;
     }
     VPSDE_TRY(reserve(parts, header.bytes));
-    unsigned char *records = parts->buffer + sizeof(header);
+    unsigned char *records = parts->buffer.bytes + sizeof(header);
     VPSDE_TRY(vpsde_parts_read(parts, (vpsde_place){part, sizeof(header)}, records, header.bytes));
     vpsde_sha256(hex, records, header.bytes);
     if (memcmp(hex, header.sha256, sizeof(header.sha256)) == 0) *bytes = header.bytes;
     return VPSDE_OK;
 }
 
-vpsde_status vpsde_parts_scan(vpsde_parts *parts, vpsde_record_fn visit, void *context)
+static vpsde_status scan_part(vpsde_parts *parts, size_t part, vpsde_record_fn visit, void *context)
 {
-    if (parts->failed == VPSDE_OK) VPSDE_TRY(vpsde_parts_seal(parts));
-    parts->used = sizeof(part_header);
-    for (size_t part = 0; part < parts->n_sealed; part++) {
-        size_t bytes = 0, at = 0;
-        VPSDE_TRY(load_part(parts, part, &bytes));
-        if (bytes == SIZE_MAX) {
-            if (!parts->mends) return damaged(parts, part);
-            VPSDE_TRY(set_aside(parts, part));
-            continue;
-        }
-        while (at < bytes) {
-            vpsde_record record;
-            const unsigned char *from = parts->buffer + sizeof(part_header) + at;
-            if (bytes - at < sizeof(record)) return damaged(parts, part);
-            memcpy(&record, from, sizeof(record));
-            at += sizeof(record);
-            if (record.bytes > bytes - at) return damaged(parts, part);
-            VPSDE_TRY(visit(context, &record, from + sizeof(record),
-                            (vpsde_place){part, sizeof(part_header) + at}));
-            at += (record.bytes + 7) / 8 * 8;
-        }
+    size_t bytes = 0, at = 0;
+    VPSDE_TRY(load_part(parts, part, &bytes));
+    if (bytes == SIZE_MAX) return parts->mends ? set_aside(parts, part) : damaged(parts, part);
+    while (at < bytes) {
+        vpsde_record record;
+        const unsigned char *from = parts->buffer.bytes + HEADER + at;
+        if (bytes - at < sizeof(record)) return damaged(parts, part);
+        memcpy(&record, from, sizeof(record));
+        at += sizeof(record);
+        if (record.bytes > bytes - at) return damaged(parts, part);
+        VPSDE_TRY(visit(context, &record, from + sizeof(record), (vpsde_place){part, HEADER + at}));
+        at += (record.bytes + 7) / 8 * 8;
     }
-    parts->mends = false;
     return VPSDE_OK;
 }
 
-void vpsde_parts_remove(vpsde_parts *parts) { vpsde_run_folder_remove(parts->folder); }
+vpsde_status vpsde_parts_scan(vpsde_parts *parts, vpsde_part_list *seen, vpsde_record_fn visit,
+                              void *context)
+{
+    vpsde_part_list all;
+    if (parts->failed == VPSDE_OK) VPSDE_TRY(vpsde_parts_seal(parts));
+    parts->buffer.used = HEADER;
+    vpsde_status status = vpsde_part_list_fill(&all, parts->folder);
+    for (size_t i = 0, old = 0; status == VPSDE_OK && i < all.n; i++) {
+        while (old < seen->n && seen->part[old] < all.part[i]) old++;
+        if (old < seen->n && seen->part[old] == all.part[i]) continue;
+        status = scan_part(parts, all.part[i], visit, context);
+    }
+    if (status == VPSDE_OK) parts->mends = false;
+    free(seen->part);
+    *seen = all;
+    return status;
+}
+
+void vpsde_parts_remove(vpsde_parts *parts)
+{
+    (void)vpsde_seal_wait(parts->seal);
+    vpsde_run_folder_remove(parts->folder);
+}
 
 void vpsde_parts_destroy(vpsde_parts *parts)
 {
     if (!parts) return;
+    vpsde_seal_destroy(parts->seal);
     for (size_t slot = 0; slot < OPEN_PARTS; slot++) {
         if (parts->open[slot].fd != 0) close(parts->open[slot].fd);
     }
     vpsde_run_folder_close(parts->folder);
-    free(parts->buffer);
+    free(parts->buffer.bytes);
     free(parts);
 }

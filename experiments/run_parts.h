@@ -1,6 +1,7 @@
 /* PATH.parts/: what a run has computed so far, safe against kill -9, a full disk and a power cut.
  *
- *   lock                 flock'ed by the writer, holds its pid and host
+ *   lock                 flock'ed by the writer (rank 0 where several share the run), holds its
+ *                        pid and host
  *   config.yaml          the resolved configuration
  *   manifest             verb, seed, SHA-256 of config.yaml, inputs (run_manifest.h); the last to come
  *                        at the start, replaced as a whole, the first to go at the end
@@ -19,6 +20,8 @@
 #include <sys/uio.h>
 
 #include <vpsde/sink.h>
+
+#include "experiments/run_part_list.h"
 
 typedef enum vpsde_record_kind {
     VPSDE_RECORD_TABLE = 1, /* an encoded vpsde_table (run_table.c) */
@@ -53,6 +56,9 @@ vpsde_status vpsde_parts_create(vpsde_parts **out, const char *path, const char 
  * what a published run left is removed. EEXIST: a living writer holds them; EIO. */
 vpsde_status vpsde_parts_open(vpsde_parts **out, const char *path);
 
+/* The parts of a run that rank 0 created or opened: this rank adds its own. EIO. */
+vpsde_status vpsde_parts_join(vpsde_parts **out, const char *path);
+
 /* config.yaml or manifest into fresh memory. EIO. */
 vpsde_status vpsde_parts_text(char **text, const vpsde_parts *parts, const char *name);
 
@@ -62,8 +68,9 @@ vpsde_status vpsde_parts_manifest(vpsde_parts *parts, const char *text);
 /* Bytes of all sealed parts, and what the file system has to give. */
 vpsde_status vpsde_parts_space(double *sealed, double *available, const vpsde_parts *parts);
 
-/* Adds a record made of pieces; seals when 16 MiB or a second are full. EIO stays: a part that could
- * not be written is never tried again. */
+/* Adds a record made of pieces. When 16 MiB or a second are full, the part is sealed on a thread of
+ * its own, after the one before. EIO stays, and comes with a later call: a part that could not be
+ * written is never tried again. */
 vpsde_status vpsde_parts_append(vpsde_parts *parts, const vpsde_record *record,
                                 const struct iovec *pieces, size_t n_pieces);
 
@@ -71,11 +78,13 @@ vpsde_status vpsde_parts_append(vpsde_parts *parts, const vpsde_record *record,
 vpsde_status vpsde_parts_seal(vpsde_parts *parts);
 
 /* Calls visit for each sealed record in order, with its payload in memory for the call, after
- * checking each part's sum. EIO names a damaged part; the first scan after vpsde_parts_open() keeps such
- * a part aside and goes on without it. */
+ * checking each part's sum; of all ranks' parts those that are not among `seen`, which they join. EIO
+ * names a damaged part; the first scan after vpsde_parts_open() keeps such a part aside and goes on
+ * without it. */
 typedef vpsde_status (*vpsde_record_fn)(void *context, const vpsde_record *record,
                                         const void *payload, vpsde_place place);
-vpsde_status vpsde_parts_scan(vpsde_parts *parts, vpsde_record_fn visit, void *context);
+vpsde_status vpsde_parts_scan(vpsde_parts *parts, vpsde_part_list *seen, vpsde_record_fn visit,
+                              void *context);
 
 /* Reads bytes of a payload found by a scan. */
 vpsde_status vpsde_parts_read(vpsde_parts *parts, vpsde_place place, void *out, size_t bytes);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "core/ranks.h"
 #include "core/sink.h"
 #include "experiments/run_impl.h"
 
@@ -22,7 +23,7 @@ static bool facts_are_there(const vpsde_run *run, const char *group, const vpsde
 vpsde_status vpsde_run_facts(vpsde_run *run, const char *group, const vpsde_fact *facts, size_t n)
 {
     struct iovec piece;
-    if (n == 0 || facts_are_there(run, group, &facts[0])) return VPSDE_OK;
+    if (n == 0 || vpsde_rank() > 0 || facts_are_there(run, group, &facts[0])) return VPSDE_OK;
     VPSDE_TRY(vpsde_facts_encode(&piece.iov_base, &piece.iov_len, group, facts, n));
     const vpsde_status status =
         vpsde_parts_append(run->parts, &(vpsde_record){.kind = VPSDE_RECORD_FACTS}, &piece, 1);
@@ -142,7 +143,7 @@ static vpsde_status announce(vpsde_run *run, const vpsde_table *table, const str
 {
     VPSDE_TRY(vpsde_run_expect(run, table_bytes(table)));
     const vpsde_status status = claim_names(run, table);
-    if (status == VPSDE_EINVAL && run->before) {
+    if (status == VPSDE_EINVAL && run->resumed) {
         return vpsde_fail(VPSDE_EDATA,
                           "%s: table %s is not the one this run began with; it was begun by "
                           "another version of vpsde, or an input has changed",
@@ -168,7 +169,11 @@ static vpsde_status begin_table(vpsde_run *run, const vpsde_table *table, const 
     if (!again) return announce(run, table, piece);
     VPSDE_TRY(remember_rows(run, number));
     before->announced = true;
-    return VPSDE_OK;
+    if (run->now.n_have == 1 && run->now.have[0].end - run->now.have[0].first == table->count) {
+        return VPSDE_OK;
+    }
+    /* the log of each rank is to be read by itself */
+    return vpsde_parts_append(run->parts, &(vpsde_record){.kind = VPSDE_RECORD_TABLE}, piece, 1);
 }
 
 /* The names as they will be stored ('-' made '_') come from the encoded copy. */
@@ -265,10 +270,59 @@ static vpsde_status run_end(void *self, const vpsde_fact *provenance, size_t n_f
     return status;
 }
 
+static size_t run_take(void *self)
+{
+    (void)self;
+    return vpsde_ranks_take();
+}
+
+/* What all ranks have sealed. */
+static vpsde_status gather(vpsde_run *run)
+{
+    size_t number;
+    if (run->before) {
+        VPSDE_TRY(vpsde_run_index_extend(run->before));
+    } else {
+        VPSDE_TRY(vpsde_run_index_create(&run->before, run->parts));
+    }
+    if (!run->now.path) return VPSDE_OK;
+    vpsde_stored *stored = vpsde_run_index_table(run->before, run->now.id, &number);
+    if (!stored) {
+        return vpsde_fail(VPSDE_EINTERNAL, "table %s is not in the parts", run->now.path);
+    }
+    stored->announced = true;
+    free(run->now.have);
+    run->now.have = NULL;
+    run->now.n_have = 0;
+    return remember_rows(run, number);
+}
+
+vpsde_status vpsde_run_meet(vpsde_run *run, vpsde_status status, double *sums, size_t n,
+                            uint64_t *least)
+{
+    const vpsde_status sealed = vpsde_n_ranks() > 1 ? vpsde_parts_seal(run->parts) : VPSDE_OK;
+    if (status == VPSDE_OK) status = sealed;
+    return vpsde_ranks_agree(status, sums, n, least);
+}
+
+static vpsde_status run_meet(void *self, vpsde_status status, double *sums, size_t n,
+                             uint64_t *least)
+{
+    vpsde_run *run = self;
+    VPSDE_TRY(vpsde_run_meet(run, status, sums, n, least));
+    return vpsde_rank() == 0 ? gather(run) : VPSDE_OK;
+}
+
 void vpsde_run_sink_init(vpsde_run *run)
 {
-    run->sink = (vpsde_sink){
-        .self = run, .begin = run_begin, .write = run_rows, .end = run_end, .has = run_has};
+    const bool shared = vpsde_n_ranks() > 1;
+    run->sink = (vpsde_sink){.self = run,
+                             .begin = run_begin,
+                             .write = run_rows,
+                             .end = run_end,
+                             .has = run_has,
+                             .take = shared ? run_take : NULL,
+                             .meet = shared ? run_meet : NULL};
 }
 
 /* Values of the narrow columns of one stored block, each in memory of its own type. */
@@ -290,7 +344,8 @@ vpsde_status vpsde_run_each_stored(vpsde_run *run, vpsde_rows_fn fn, void *conte
 {
     size_t n = 0;
     const vpsde_rows *rows = NULL;
-    if (run->now.n_have > 0) rows = vpsde_run_index_rows(run->before, run->now.number, &n);
+    if (run->now.n_have > 0 && vpsde_rank() == 0)
+        rows = vpsde_run_index_rows(run->before, run->now.number, &n);
     for (size_t i = 0; i < n; i++) {
         void **data;
         VPSDE_TRY(vpsde_alloc(&data, run->now.n_columns, sizeof(*data)));

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/ceiling.h"
 #include "core/h5.h"
 #include "core/mem.h"
 #include "core/sink.h"
@@ -289,30 +290,13 @@ static vpsde_status write_root(const output *o, const vpsde_run_head *head)
                          "unsigned bytes); missing_rows of a group counts them.");
 }
 
-/* "model name" of the first processor, or "unknown". */
-static void cpu_name(char *name, size_t size)
-{
-    char line[256];
-    snprintf(name, size, "unknown");
-    FILE *info = fopen("/proc/cpuinfo", "r");
-    if (!info) return;
-    while (fgets(line, sizeof(line), info)) {
-        const char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) == 0 && colon) {
-            snprintf(name, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
-            break;
-        }
-    }
-    fclose(info);
-}
-
 static vpsde_status write_provenance(const output *o)
 {
     static const char group[] = "/provenance";
     char cpu[256], host[128] = "", created[32];
     const time_t now = time(NULL);
     struct tm utc;
-    cpu_name(cpu, sizeof(cpu));
+    vpsde_ceiling_cpu(cpu, sizeof(cpu));
     (void)gethostname(host, sizeof(host) - 1);
     if (!gmtime_r(&now, &utc) ||
         strftime(created, sizeof(created), "%Y-%m-%dT%H:%M:%SZ", &utc) == 0) {

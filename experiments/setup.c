@@ -7,11 +7,7 @@
 #include <sys/stat.h>
 
 #include "core/mem.h"
-#include "core/parallel.h"
-#include "experiments/commit.h"
-#include "models/layers/linear.h"
-#include "solvers/cvode_ode.h"
-#include "solvers/gsl_ode.h"
+#include "experiments/build_facts.h"
 
 static bool is_run_file(const char *path)
 {
@@ -211,7 +207,7 @@ vpsde_status vpsde_setup_read(vpsde_setup *s, const vpsde_cli *cli, unsigned use
     s->data.labels_path = "";
     s->model_path = s->data.path = s->sampler.init_path = s->betas_path = s->decode.from = "";
     s->likelihood.control_path = "";
-    s->inpaint.path = "";
+    s->inpaint.path = s->thermo.run = "";
     VPSDE_TRY(uses & VPSDE_USES_TRAIN ? open_for_training(s, cli) : open_config(s, cli));
     return read_sections(s);
 }
@@ -230,6 +226,7 @@ vpsde_status vpsde_setup_build(vpsde_setup *s)
     if (s->uses & VPSDE_USES_COMPARE) VPSDE_TRY(vpsde_setup_build_compare(s));
     if (s->uses & VPSDE_USES_ELBO) VPSDE_TRY(vpsde_setup_build_elbo(s));
     if (s->uses & VPSDE_USES_TRANSPORT) VPSDE_TRY(vpsde_setup_build_transport(s));
+    if (s->uses & VPSDE_USES_THERMO) VPSDE_TRY(vpsde_setup_build_thermo(s));
     if (s->uses & VPSDE_USES_LATENTS) VPSDE_TRY(vpsde_setup_build_tasks(s));
     return VPSDE_OK;
 }
@@ -289,7 +286,7 @@ vpsde_status vpsde_setup_spares_inputs(const vpsde_setup *s, const vpsde_cli *cl
     const char *const inputs[] = {
         cli->input,           s->model_path, s->data.path,   s->data.labels_path,
         s->sampler.init_path, s->betas_path, s->decode.from, s->likelihood.control_path,
-        s->inpaint.path};
+        s->inpaint.path,      s->thermo.run};
     struct stat file;
     if (stat(output, &file) != 0) return VPSDE_OK;
     for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++) {
@@ -320,36 +317,10 @@ static vpsde_status model_facts(const vpsde_setup *s, vpsde_run *run)
     return VPSDE_OK;
 }
 
-#ifdef __clang__
-#define COMPILER __VERSION__ /* "Debian Clang 14.0.6" */
-#else
-#define COMPILER "gcc " __VERSION__
-#endif
-
-/* What bits and speed may depend on beside the configuration. */
-static vpsde_status build_facts(const vpsde_setup *s, vpsde_run *run)
-{
-    size_t threads;
-    VPSDE_TRY(vpsde_threads(&threads, s->threads));
-    const vpsde_fact facts[] = {
-        {.name = "threads", .number = (double)threads, .whole = true},
-        {.name = "commit", .text = VPSDE_COMMIT},
-        {.name = "compiler", .text = COMPILER},
-        {.name = "gsl", .text = vpsde_gsl_version()},
-        {.name = "sundials", .text = vpsde_sundials_version()},
-        {.name = "onednn", .text = vpsde_dnnl_version()},
-        {.name = "onednn_isa", .text = vpsde_dnnl_isa()},
-    };
-    for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
-        VPSDE_TRY(vpsde_run_provenance(run, &facts[i]));
-    }
-    return VPSDE_OK;
-}
-
 vpsde_status vpsde_setup_describe(const vpsde_setup *s, vpsde_run *run)
 {
     VPSDE_TRY(model_facts(s, run));
-    VPSDE_TRY(build_facts(s, run));
+    VPSDE_TRY(vpsde_build_facts(run, s->threads));
     if (*s->betas_path) {
         VPSDE_TRY(vpsde_run_input(run, "betas", s->betas_path, s->betas_sha256));
     }
@@ -372,6 +343,9 @@ vpsde_status vpsde_setup_describe(const vpsde_setup *s, vpsde_run *run)
     }
     if (*s->decode.sha256) {
         VPSDE_TRY(vpsde_run_input(run, "latents", s->decode.from, s->decode.sha256));
+    }
+    if (*s->thermo.sha256) {
+        VPSDE_TRY(vpsde_run_input(run, "recorded", s->thermo.run, s->thermo.sha256));
     }
     return VPSDE_OK;
 }

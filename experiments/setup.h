@@ -110,6 +110,9 @@ typedef struct vpsde_thermo_setup {
     size_t count;   /* paths of each kind */
     bool from_data; /* forward paths start at rows of the data, else at draws of the model */
     size_t probes;  /* of the divergence, where it has no closed form */
+    const char
+        *run; /* the run file of sample whose samples are the reverse paths; "": none, simulated */
+    char sha256[65];
 } vpsde_thermo_setup;
 
 typedef struct vpsde_transport_setup {
@@ -315,6 +318,7 @@ vpsde_status vpsde_setup_read_elbo(vpsde_setup *s);
 vpsde_status vpsde_setup_build_elbo(vpsde_setup *s);
 vpsde_status vpsde_setup_read_fokker_planck(vpsde_setup *s);
 vpsde_status vpsde_setup_read_thermo(vpsde_setup *s);
+vpsde_status vpsde_setup_build_thermo(vpsde_setup *s);
 vpsde_status vpsde_setup_read_transport(vpsde_setup *s);
 vpsde_status vpsde_setup_build_transport(vpsde_setup *s);
 void vpsde_setup_close_transport(vpsde_transport_setup *t);
@@ -343,8 +347,10 @@ vpsde_coef vpsde_compare_end(const vpsde_setup *s);
 /* The key `metrics`. */
 vpsde_status vpsde_setup_read_metrics(vpsde_setup *s, vpsde_config *c);
 
-/* A registered solver by the word under `solver`, its parameters from the same section. */
-vpsde_status vpsde_setup_solver(const vpsde_solver_type **solver, double *param, vpsde_config *c);
+/* A registered solver by the word under `solver` (without it `fallback`; NULL: required), its
+ * parameters from the same section. */
+vpsde_status vpsde_setup_solver(const vpsde_solver_type **solver, double *param, vpsde_config *c,
+                                const char *fallback);
 /* Where an entry's steps go: the keys `grid` and `last_step`, if they are there or not `common`'s. */
 vpsde_status vpsde_setup_where(vpsde_sampler_entry *e, const vpsde_sampler_entry *common,
                                vpsde_config *c);

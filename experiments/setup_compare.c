@@ -148,7 +148,7 @@ static vpsde_status read_item(vpsde_compare_setup *s, const common *all, vpsde_c
     VPSDE_TRY(add_entry(s, c));
     vpsde_sampler_entry *e = &s->entries[s->n_entries - 1];
     VPSDE_TRY(vpsde_config_expand(item, NULL, "solver"));
-    VPSDE_TRY(vpsde_setup_solver(&e->solver, e->param, item));
+    VPSDE_TRY(vpsde_setup_solver(&e->solver, e->param, item, NULL));
     VPSDE_TRY(vpsde_setup_label(&e->label, item, e->solver->name));
     VPSDE_TRY(vpsde_setup_where(e, &all->where, item));
     return read_ladder(s, s->n_entries - 1, all, item, c);
@@ -199,7 +199,7 @@ static vpsde_status read_reference(vpsde_compare_setup *s, const common *all, vp
         return VPSDE_OK;
     }
     if (vpsde_config_has(r, "solver")) {
-        VPSDE_TRY(vpsde_setup_solver(&e->solver, e->param, r));
+        VPSDE_TRY(vpsde_setup_solver(&e->solver, e->param, r, NULL));
     } else {
         e->solver = vpsde_solver_find(word);
         VPSDE_TRY(vpsde_config_params(e->param, r, e->solver->params));

@@ -9,6 +9,10 @@
 enum { NAMES_MAX = 256 };
 static const double tol_min = 1e-14, not_given = -1;
 
+/* Without a solver. Chosen by measurement: docs/studies.md, evaluations. */
+static const char *const default_solver = "unipc";
+static const uint64_t default_steps = 25;
+
 vpsde_status vpsde_setup_unknown(vpsde_config *c, const char *key, const char *what,
                                  const char *word, const char *(*name_at)(size_t))
 {
@@ -27,10 +31,11 @@ static const char *solver_name(size_t i)
 
 static const char *grid_name(size_t i) { return vpsde_grid_at(i) ? vpsde_grid_at(i)->name : NULL; }
 
-vpsde_status vpsde_setup_solver(const vpsde_solver_type **solver, double *param, vpsde_config *c)
+vpsde_status vpsde_setup_solver(const vpsde_solver_type **solver, double *param, vpsde_config *c,
+                                const char *fallback)
 {
     const char *word;
-    VPSDE_TRY(vpsde_config_text(&word, c, "solver", NULL));
+    VPSDE_TRY(vpsde_config_text(&word, c, "solver", fallback));
     *solver = vpsde_solver_find(word);
     if (!*solver) return vpsde_setup_unknown(c, "solver", "solver", word, solver_name);
     return vpsde_config_params(param, c, (*solver)->params);
@@ -95,9 +100,9 @@ vpsde_status vpsde_setup_where(vpsde_sampler_entry *e, const vpsde_sampler_entry
 /* What the sampler section says for every entry of its list; steps 0 and tolerances -1: nothing. */
 static vpsde_status read_common(vpsde_sampler_entry *common, vpsde_config *c)
 {
-    uint64_t steps;
+    uint64_t steps = vpsde_config_has(c, "solver") ? 0 : default_steps;
     VPSDE_TRY(vpsde_setup_where(common, NULL, c));
-    VPSDE_TRY(vpsde_config_uint(&steps, c, "steps", 0, 1, 1000000));
+    VPSDE_TRY(vpsde_config_uint(&steps, c, "steps", steps, 1, 1000000));
     common->steps = steps;
     VPSDE_TRY(vpsde_config_real(&common->rtol, c, "rtol", not_given, tol_min, 1));
     return vpsde_config_real(&common->atol, c, "atol", not_given, tol_min, 1);
@@ -165,7 +170,7 @@ static vpsde_status read_entries(vpsde_sampler_setup *s, vpsde_config *c)
         vpsde_config *item = c;
         if (list) VPSDE_TRY(vpsde_config_item(&item, c, "solver", i));
         if (list) VPSDE_TRY(vpsde_config_expand(item, NULL, "solver"));
-        VPSDE_TRY(vpsde_setup_solver(&e->solver, e->param, item));
+        VPSDE_TRY(vpsde_setup_solver(&e->solver, e->param, item, list ? NULL : default_solver));
         VPSDE_TRY(vpsde_setup_label(&e->label, item, e->solver->name));
         if (i == 0) VPSDE_TRY(read_common(&common, c));
         VPSDE_TRY(read_own(e, &common, item, c));

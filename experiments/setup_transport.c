@@ -10,7 +10,7 @@ enum { ROWS_MAX = 4000, TIMES_MAX = 2049 };
 static vpsde_status read_solver(vpsde_transport_setup *t, vpsde_config *c)
 {
     const char *word;
-    if (vpsde_config_has(c, "solver")) return vpsde_setup_solver(&t->integrator, t->param, c);
+    if (vpsde_config_has(c, "solver")) return vpsde_setup_solver(&t->integrator, t->param, c, NULL);
     VPSDE_TRY(vpsde_config_text(&word, c, "solver", "gsl-rk8pd"));
     t->integrator = vpsde_solver_find(word);
     return vpsde_config_params(t->param, c, t->integrator->params);

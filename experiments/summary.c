@@ -83,7 +83,7 @@ static vpsde_status begin(void *self, const vpsde_table *table)
     s->start_s = vpsde_clock_s();
     VPSDE_TRY(s->next->begin(s->next->self, table));
     if (!s->run) return VPSDE_OK;
-    VPSDE_TRY(vpsde_run_each_stored(s->run, count_rows, s));
+    if (!s->next->meet) VPSDE_TRY(vpsde_run_each_stored(s->run, count_rows, s));
     s->n_before = s->n;
     return VPSDE_OK;
 }
@@ -91,7 +91,7 @@ static vpsde_status begin(void *self, const vpsde_table *table)
 static vpsde_status forward(void *self, size_t first, size_t n, const void *const *data)
 {
     vpsde_summary *s = self;
-    count_rows(s, first, n, data);
+    if (!s->next->meet) count_rows(s, first, n, data);
     return s->next->write(s->next->self, first, n, data);
 }
 
@@ -120,10 +120,30 @@ static bool has(void *self, size_t first, size_t n)
     return s->next->has && s->next->has(s->next->self, first, n);
 }
 
+static size_t take(void *self)
+{
+    const vpsde_summary *s = self;
+    return s->next->take(s->next->self);
+}
+
+/* Where the table is shared, its rows are counted when all are there. */
+static vpsde_status meet(void *self, vpsde_status status, double *sums, size_t n, uint64_t *least)
+{
+    vpsde_summary *s = self;
+    VPSDE_TRY(s->next->meet(s->next->self, status, sums, n, least));
+    return s->run ? vpsde_run_each_stored(s->run, count_rows, s) : VPSDE_OK;
+}
+
 vpsde_sink vpsde_summary_sink(vpsde_summary *summary, vpsde_sink *next)
 {
     *summary = (vpsde_summary){.next = next};
-    return (vpsde_sink){.self = summary, .begin = begin, .write = forward, .end = end, .has = has};
+    return (vpsde_sink){.self = summary,
+                        .begin = begin,
+                        .write = forward,
+                        .end = end,
+                        .has = has,
+                        .take = next->take ? take : NULL,
+                        .meet = next->meet ? meet : NULL};
 }
 
 static void print_logp(const vpsde_summary *s, bool heading)

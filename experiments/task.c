@@ -185,12 +185,20 @@ static vpsde_status all_pieces(vpsde_task *task)
 {
     const size_t end = task->run.first + task->run.count;
     const double start = vpsde_clock_s();
+    const vpsde_sink *out = task->out;
     VPSDE_TRY(make_room(task));
-    for (size_t first = task->run.first; first < end;) {
-        const size_t next = (first / task->piece + 1) * task->piece;
-        const size_t n = (next < end ? next : end) - first;
-        VPSDE_TRY(one_piece(task, first, n));
-        first += n;
+    const size_t n_pieces = vpsde_delivery_blocks(task->run.first, task->run.count, task->piece);
+    for (size_t piece = 0; piece < n_pieces; piece++) {
+        const size_t number = out->take ? out->take(out->self) : piece;
+        if (number >= n_pieces) break;
+        const size_t begin = (task->run.first / task->piece + number) * task->piece;
+        const size_t first = begin > task->run.first ? begin : task->run.first;
+        const size_t next = begin + task->piece;
+        VPSDE_TRY(one_piece(task, first, (next < end ? next : end) - first));
+    }
+    if (out->meet) {
+        VPSDE_TRY(out->meet(out->self, VPSDE_OK, NULL, 0, NULL));
+        if (task->announced) VPSDE_TRY(task->announced(task));
     }
     const vpsde_fact fact = {.name = "wall_seconds", .number = vpsde_clock_s() - start};
     return task->out->end(task->out->self, &fact, 1);

@@ -64,11 +64,15 @@ static vpsde_status print_needs(const vpsde_setup *s, const vpsde_cli *cli)
         VPSDE_TRY(vpsde_estimate_likelihood(&e, s, cli));
         print_estimate("likelihood", s->likelihood.label, &e);
     }
+    if (s->uses & VPSDE_USES_TRANSPORT) {
+        VPSDE_TRY(vpsde_estimate_transport(&e, s, cli));
+        print_estimate("transport", s->transport.integrator->name, &e);
+    }
     return VPSDE_OK;
 }
 
-/* A run that samples and one that computes likelihoods have their own default t_min, so a
- * configuration for both is checked as each of them. */
+/* Runs that sample, compute likelihoods or ask for transport have their own default t_min, so a
+ * configuration for several is checked as each of them. */
 static vpsde_status check_as(const vpsde_cli *cli, unsigned uses, bool heading)
 {
     vpsde_setup s = {0};
@@ -86,12 +90,17 @@ static vpsde_status check_as(const vpsde_cli *cli, unsigned uses, bool heading)
 static vpsde_status run(const vpsde_cli *cli)
 {
     unsigned uses = VPSDE_USES_DATA | VPSDE_USES_SAMPLER | VPSDE_USES_LIKELIHOOD |
-                    VPSDE_USES_TRAIN | VPSDE_USES_COMPARE | VPSDE_USES_LATENTS | VPSDE_USES_ROWS;
+                    VPSDE_USES_TRAIN | VPSDE_USES_COMPARE | VPSDE_USES_LATENTS | VPSDE_USES_ROWS |
+                    VPSDE_USES_TRANSPORT;
     VPSDE_TRY(vpsde_setup_present(&uses, cli));
-    const unsigned rest = uses & ~(unsigned)VPSDE_USES_LIKELIHOOD;
+    const unsigned apart[] = {VPSDE_USES_LIKELIHOOD, VPSDE_USES_TRANSPORT};
+    const unsigned rest = uses & ~(apart[0] | apart[1]);
     VPSDE_TRY(check_as(cli, rest, true));
-    if (rest == uses || cli->resolved) return VPSDE_OK;
-    return check_as(cli, uses & (VPSDE_USES_DATA | VPSDE_USES_LIKELIHOOD), false);
+    for (size_t i = 0; i < sizeof(apart) / sizeof(apart[0]) && !cli->resolved; i++) {
+        if (!(uses & apart[i])) continue;
+        VPSDE_TRY(check_as(cli, (uses & VPSDE_USES_DATA) | apart[i], false));
+    }
+    return VPSDE_OK;
 }
 
 const vpsde_verb vpsde_verb_check = {

@@ -1,9 +1,8 @@
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/mem.h"
-#include "experiments/job.h"
+#include "experiments/with_run.h"
 #include "solvers/delivery.h"
 
 /* Latents of one solver in a run file of encode, and the number of the first. */
@@ -87,50 +86,16 @@ static bool says(const vpsde_cli *cli, const char *key)
 /* Is the input a run file of encode, whose latents are meant? */
 static bool holds_latents(const vpsde_cli *cli)
 {
-    char *verb;
-    const char *suffix = strrchr(cli->input, '.');
-    if (!suffix || strcmp(suffix, ".h5") != 0) return false;
     if (says(cli, "sampler.init=") || says(cli, "decode=") || says(cli, "decode.from=")) {
         return false;
     }
-    if (vpsde_run_read_text(&verb, cli->input, "/", "verb") != VPSDE_OK) return false;
-    const bool encoded = strcmp(verb, "encode") == 0;
-    free(verb);
-    return encoded;
-}
-
-/* decode.from='PATH' as YAML has it: absolute, because the configuration lies inside the file. */
-static vpsde_status name_latents(char **override, const char *input)
-{
-    char path[PATH_MAX], quoted[2 * PATH_MAX];
-    size_t n = 0;
-    if (!realpath(input, path)) {
-        return vpsde_fail(VPSDE_EDATA, "%s: cannot be found", input);
-    }
-    for (const char *c = path; *c; c++) {
-        if (*c == '\'') quoted[n++] = '\'';
-        quoted[n++] = *c;
-    }
-    quoted[n] = '\0';
-    return vpsde_format(override, "decode.from='%s'", quoted);
+    return vpsde_input_is_run_of(cli, "encode");
 }
 
 static vpsde_status run(const vpsde_cli *cli)
 {
-    vpsde_cli with = *cli;
-    char *from, **overrides;
     if (!holds_latents(cli)) return vpsde_job_run(&vpsde_job_decode, cli);
-    VPSDE_TRY(name_latents(&from, cli->input));
-    vpsde_status status = vpsde_alloc(&overrides, cli->n_overrides + 1, sizeof(*overrides));
-    if (status == VPSDE_OK) {
-        for (size_t i = 0; i < cli->n_overrides; i++) overrides[i] = cli->overrides[i];
-        overrides[with.n_overrides++] = from;
-        with.overrides = overrides;
-        status = vpsde_job_run(&vpsde_job_decode, &with);
-        free(overrides);
-    }
-    free(from);
-    return status;
+    return vpsde_job_run_with(&vpsde_job_decode, cli, "decode.from");
 }
 
 const vpsde_verb vpsde_verb_decode = {
@@ -144,7 +109,7 @@ const vpsde_verb vpsde_verb_decode = {
            "'sampler.solver=[{solver: dopri5, rtol: 1e-5, atol: 1e-5}]'\n"
            "  vpsde decode latents.h5 -o decoded.h5\n\n"
            "Exit code 5: finished, but some samples failed (flagged in `status`).",
-    .options =
-        VPSDE_CLI_OUTPUT | VPSDE_CLI_FORCE | VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS | VPSDE_CLI_WORKS,
+    .options = VPSDE_CLI_OUTPUT | VPSDE_CLI_FORCE | VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS |
+               VPSDE_CLI_WORKS | VPSDE_CLI_RANKS,
     .run = run,
 };

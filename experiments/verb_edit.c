@@ -29,7 +29,7 @@ const vpsde_verb vpsde_verb_edit = {
            "far it went. Example:\n\n"
            "  vpsde edit experiments/mixture.yaml -o edited.h5 --set edit.t0=0.4\n\n"
            "Exit code 5: finished, but some samples failed (flagged in `status`).",
-    .options =
-        VPSDE_CLI_OUTPUT | VPSDE_CLI_FORCE | VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS | VPSDE_CLI_WORKS,
+    .options = VPSDE_CLI_OUTPUT | VPSDE_CLI_FORCE | VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS |
+               VPSDE_CLI_WORKS | VPSDE_CLI_RANKS,
     .run = run,
 };

@@ -29,7 +29,7 @@ const vpsde_verb vpsde_verb_elbo = {
         "L_{t-1} and L_0 are in the run file under /elbo. 8-bit data are bounded as levels, "
         "other data as a density. Example:\n\n"
         "  vpsde elbo experiments/fashion-mnist.yaml -o elbo.h5 --set data.count=100",
-    .options =
-        VPSDE_CLI_OUTPUT | VPSDE_CLI_FORCE | VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS | VPSDE_CLI_WORKS,
+    .options = VPSDE_CLI_OUTPUT | VPSDE_CLI_FORCE | VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS |
+               VPSDE_CLI_WORKS | VPSDE_CLI_RANKS,
     .run = run,
 };

@@ -252,7 +252,7 @@ const vpsde_verb vpsde_verb_encode = {
            "'sampler.solver=[{solver: dopri5, rtol: 1e-5, atol: 1e-5}, heun]'\n\n"
            "Exit code 5: finished, but some rows failed (flagged in `status`) or did not come "
            "back.",
-    .options =
-        VPSDE_CLI_OUTPUT | VPSDE_CLI_FORCE | VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS | VPSDE_CLI_WORKS,
+    .options = VPSDE_CLI_OUTPUT | VPSDE_CLI_FORCE | VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS |
+               VPSDE_CLI_WORKS | VPSDE_CLI_RANKS,
     .run = run,
 };

@@ -36,7 +36,7 @@ const vpsde_verb vpsde_verb_inpaint = {
            "  vpsde inpaint experiments/mixture.yaml -o filled.h5 --set 'inpaint.mask=[1, 0]' "
            "--set sampler.solver=ancestral --set sampler.steps=100\n\n"
            "Exit code 5: finished, but some samples failed (flagged in `status`).",
-    .options =
-        VPSDE_CLI_OUTPUT | VPSDE_CLI_FORCE | VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS | VPSDE_CLI_WORKS,
+    .options = VPSDE_CLI_OUTPUT | VPSDE_CLI_FORCE | VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS |
+               VPSDE_CLI_WORKS | VPSDE_CLI_RANKS,
     .run = run,
 };

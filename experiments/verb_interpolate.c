@@ -187,7 +187,7 @@ const vpsde_verb vpsde_verb_interpolate = {
            "  vpsde interpolate experiments/mixture.yaml -o between.h5 --set data.count=10 --set "
            "'sampler.solver=[{solver: dopri5, rtol: 1e-5, atol: 1e-5}]'\n\n"
            "Exit code 5: finished, but some samples failed (flagged in `status`).",
-    .options =
-        VPSDE_CLI_OUTPUT | VPSDE_CLI_FORCE | VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS | VPSDE_CLI_WORKS,
+    .options = VPSDE_CLI_OUTPUT | VPSDE_CLI_FORCE | VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS |
+               VPSDE_CLI_WORKS | VPSDE_CLI_RANKS,
     .run = run,
 };

@@ -85,7 +85,7 @@ const vpsde_verb vpsde_verb_likelihood = {
         "and one table of all. "
         "Example:\n\n"
         "  vpsde likelihood experiments/fashion-mnist.yaml -o logp.h5 --set data.count=100",
-    .options =
-        VPSDE_CLI_OUTPUT | VPSDE_CLI_FORCE | VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS | VPSDE_CLI_WORKS,
+    .options = VPSDE_CLI_OUTPUT | VPSDE_CLI_FORCE | VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS |
+               VPSDE_CLI_WORKS | VPSDE_CLI_RANKS,
     .run = run,
 };

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "core/mem.h"
+#include "core/ranks.h"
 #include "experiments/job.h"
 
 /* Nothing is unfinished: that is fine beside a complete file. */
@@ -38,6 +39,12 @@ static vpsde_status go_on(const vpsde_cli *cli, vpsde_run *run)
         status = vpsde_fail(VPSDE_EDATA, "%s: is a run of '%s'; resume takes %s", cli->input,
                             vpsde_run_verb(run), vpsde_job_names());
     }
+    if (job && vpsde_n_ranks() > 1 && !(vpsde_verb_find(job->verb)->options & VPSDE_CLI_RANKS)) {
+        status = vpsde_fail(VPSDE_EUSAGE,
+                            "%s: is a run of '%s', which cannot be shared among processes; resume "
+                            "it with one",
+                            cli->input, job->verb);
+    }
     if (status == VPSDE_OK) status = vpsde_format(&config, "%s.parts/config.yaml", cli->input);
     if (status != VPSDE_OK) {
         vpsde_run_destroy(run, 0);
@@ -69,6 +76,6 @@ const vpsde_verb vpsde_verb_resume = {
            "  vpsde resume run.h5\n\n"
            "Exit code 4: there is nothing to resume, or an input has changed; 5: finished, but "
            "some samples failed.",
-    .options = VPSDE_CLI_THREADS | VPSDE_CLI_WORKS,
+    .options = VPSDE_CLI_THREADS | VPSDE_CLI_WORKS | VPSDE_CLI_RANKS,
     .run = run,
 };

@@ -43,7 +43,7 @@ const vpsde_verb vpsde_verb_sample = {
            "the same states. Example:\n\n"
            "  vpsde sample experiments/mixture.yaml -o run.h5 --set sampler.count=1000\n\n"
            "Exit code 5: finished, but some samples failed (flagged in `status`).",
-    .options =
-        VPSDE_CLI_OUTPUT | VPSDE_CLI_FORCE | VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS | VPSDE_CLI_WORKS,
+    .options = VPSDE_CLI_OUTPUT | VPSDE_CLI_FORCE | VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS |
+               VPSDE_CLI_WORKS | VPSDE_CLI_RANKS,
     .run = run,
 };

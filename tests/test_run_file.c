@@ -647,8 +647,9 @@ static void fill_the_disk(rlim_t limit, bool seal_first)
         assert_ok(status);
         assert_ok(sink->end(sink->self, NULL, 0));
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-        status = vpsde_run_finish(run, "complete");
     }
+    /* a part is sealed behind the caller: its failure comes with a later call */
+    if (status == VPSDE_OK) status = vpsde_run_finish(run, "complete");
     assert_fails(status, VPSDE_EIO, "File too large");
     assert_non_null(strstr(vpsde_last_error(), "full.h5"));
     if (!seal_first) {

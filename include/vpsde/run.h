@@ -42,8 +42,14 @@ VPSDE_API void vpsde_run_stop_on(vpsde_run *run, const volatile int *stop);
 /** The sink that writes one table after another into this run. Borrowed. */
 VPSDE_API vpsde_sink *vpsde_run_sink(vpsde_run *run);
 
+/** Where several processes share the run: makes this one's rows durable and waits for the others, as
+ *  the sink's meet does. Returns `status` where there is one process. */
+VPSDE_API vpsde_status vpsde_run_meet(vpsde_run *run, vpsde_status status, double *sums, size_t n,
+                                      uint64_t *least);
+
 /** Rows of the table just announced that are there from before an interruption, block by block.
- *  data[c] is NULL for columns with more than one element a row. */
+ *  data[c] is NULL for columns with more than one element a row. Where several processes share the
+ *  run, the first alone is told; after the sink's meet, of the rows of all. */
 typedef void (*vpsde_rows_fn)(void *context, size_t first, size_t n, const void *const *data);
 VPSDE_API vpsde_status vpsde_run_each_stored(vpsde_run *run, vpsde_rows_fn fn, void *context);
 

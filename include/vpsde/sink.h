@@ -83,6 +83,13 @@ typedef struct vpsde_sink {
     /** Are all rows first .. first + n - 1 there already, from before an interruption? They need
      *  not be computed. NULL: never. */
     bool (*has)(void *self, size_t first, size_t n);
+    /** Where several processes fill one table: the number of the block that this one shall compute
+     *  next, each given out once; past the last when none is left. NULL: it computes all of them. */
+    size_t (*take)(void *self);
+    /** With take, when this process computes no more: makes its rows durable and waits for the others.
+     *  `status` when all went well: sums (n) are added up then, *least (may be NULL) is the least. A
+     *  failure of one becomes everybody's. */
+    vpsde_status (*meet)(void *self, vpsde_status status, double *sums, size_t n, uint64_t *least);
 } vpsde_sink;
 
 /** How long work reports and stops; zero-initialised means neither. */

@@ -169,6 +169,21 @@ def a_run_file_is_a_configuration_of_any_verb():
     assert "nan" not in failed.stdout, failed.stdout
 
 
+def defaults():
+    with open("defaults.yaml", "w") as f:
+        f.write("process: {schedule: vp-linear}\nmodel: {kind: gaussian-mixture, weights: [1], means: [[0, 0]], variances: [0.5]}\n"
+                "data: {path: rows.npy}\nsampler: {count: 3}\n")
+    run("sample", "defaults.yaml", "-o", "defaults.h5", "-q")
+    with h5py.File("defaults.h5") as f:
+        assert list(f["runs"]) == ["unipc"] and (f["runs/unipc/nfe"][:] == 25).all()
+    for sets, wanted in (([], (1e-6, 1e-6, 1e-5)), (["atol=1e-4"], (1e-6, 1e-4, 1e-4)), (["rtol=1e-4", "logp_atol=1e-3"], (1e-4, 1e-6, 1e-3))):
+        words = [word for key in sets for word in ("--set", "likelihood.integrator." + key)]
+        run("likelihood", "defaults.yaml", "-o", "defaults.h5", "-q", "--force", *words)
+        with h5py.File("defaults.h5") as f:
+            found = f["likelihood/dopri5"].attrs
+            assert tuple(found[k] for k in ("rtol", "atol", "logp_atol")) == wanted, (sets, dict(found))
+
+
 def sample_and_likelihood():
     out = run("sample", MIXTURE, "-o", "run.h5", "--set", "sampler.count=100").stdout
     assert "euler_maruyama" in out and "nfe/sample" in out, out
@@ -330,6 +345,7 @@ with tempfile.TemporaryDirectory() as folder:
     classes_and_guidance()
     inputs_are_spared()
     a_run_file_is_a_configuration_of_any_verb()
+    defaults()
     sample_and_likelihood()
     log_p_on_the_way_and_its_gradient()
     train_and_resume()

@@ -32,4 +32,5 @@ only 'yaml\.h' 'core/config_parse\.c'
 only 'jansson' '(core/json|core/safetensors_write)\.c'
 only 'Random123' 'core/noise\.c'
 only 'omp\.h' 'core/parallel\.c'
+only 'mpi\.h' 'core/ranks\.c'
 exit $bad

@@ -63,8 +63,12 @@ RUNS = [  # verb, input, output, overrides
     ("fokker-planck", "plain.yaml", "plane", "fokker-planck={direction: reverse, cells: [24, 20], times: 2, tolerance: 1e-4}"),
     ("compare", "plain.yaml", "compare", "sampler.count=32", "compare.solvers=[ddim, heun, {solver: dopri5, rtol: [1e-2]}]"),
     ("thermo", "plain.yaml", "thermo", "sampler.count=70", "thermo.schedule={nodes: 8, samples: 8, steps: 10}"),
+    ("sample", "plain.yaml", "kernels", "log={times: all, fields: [x, eps, kernel]}", "sampler.solver=[{solver: ancestral, steps: 6}]", "sampler.count=70"),
+    ("thermo", "kernels.h5", "recorded", "thermo.schedule={nodes: 8, samples: 8, steps: 10}"),
     ("verify", "ddim", "verify"),
     ("train", "train.yaml", "net"),
+    ("bench", "plain.yaml", "profile"),
+    ("bench", "--folder=.", "machine"),
     ("sample", "net.yaml", "images"),
     ("edit", "classes.yaml", "classes-edit", "edit.t0=0.4", "data.labels=labels.npy"),
     ("inpaint", "net.yaml", "image-inpaint", "inpaint.mask={rows: [0, 2]}", "inpaint.jump_length=2"),
@@ -73,6 +77,7 @@ RUNS = [  # verb, input, output, overrides
     ("thermo", "net.yaml", "image-thermo", "thermo.count=9", "thermo.schedule={nodes: 8, samples: 8, steps: 10}"),
     ("compare", "net.yaml", "image-compare", "sampler.count=8", "compare={solvers: [ddim, heun], steps: [4, 8], reference: {solver: heun, steps: 20}}"),
 ]
+BUILD = {"version", "commit", "compiler", "cpu", "threads", "libc", "gsl", "sundials", "onednn", "onednn_isa", "hdf5"}
 IGNORED = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"}  # HDF5's own, of dimension scales
 
 
@@ -251,6 +256,7 @@ def main():
         for name in files:
             with h5py.File(name) as file:
                 Walk(page, file, problems).walk("/", file)
+                problems += [f"{name}: /provenance has no {fact}" for fact in BUILD - set(file["provenance"].attrs)]
             check = subprocess.run([sys.executable, source + "/tests/check_run_file.py", name], capture_output=True, text=True)
             problems += [f"{name}: {line}" for line in (check.stdout + check.stderr).splitlines()]
         os.chdir("/")

@@ -10,7 +10,7 @@ mkdir "$generated/experiments"
 echo '#define VPSDE_COMMIT "unknown"' >"$generated/experiments/commit.h"
 every="core sde models solvers experiments analysis"
 # shellcheck disable=SC2046 # flags are words
-flags=(-std=c11 -Iinclude -I. "-I$generated" -D_GNU_SOURCE '-DVPSDE_VERSION="0"' $(pkg-config --cflags hdf5-serial yaml-0.1 jansson libmd))
+flags=(-std=c11 -Iinclude -I. "-I$generated" -D_GNU_SOURCE '-DVPSDE_VERSION="0"' $(pkg-config --cflags hdf5-serial yaml-0.1 jansson libmd) $(pkg-config --cflags ompi-c 2>/dev/null))
 
 cppcheck --quiet --error-exitcode=1 -j2 --std=c11 --enable=warning,portability --inline-suppr \
   --suppressions-list=tests/checkers/cppcheck.txt -Iinclude -I. -D_GNU_SOURCE -DVPSDE_VERSION='"0"' \
