@@ -88,7 +88,8 @@ def ranks_of(launcher):
 
 
 def wait_for_parts(process, n):
-    while process.poll() is None and len(glob.glob("cut.h5.parts/part-*-*[0-9]")) < n:
+    """Until so many are sealed and hold rows; the first of a rank may announce its table alone."""
+    while process.poll() is None and (len(glob.glob("cut.h5.parts/part-*-*[0-9]")) < n or not runs.Ledger("cut.h5").rows):
         time.sleep(0.002)
 
 

@@ -78,6 +78,7 @@ RUNS = [  # verb, input, output, overrides
     ("compare", "net.yaml", "image-compare", "sampler.count=8", "compare={solvers: [ddim, heun], steps: [4, 8], reference: {solver: heun, steps: 20}}"),
 ]
 BUILD = {"version", "commit", "compiler", "cpu", "threads", "libc", "gsl", "sundials", "onednn", "onednn_isa", "hdf5"}
+OF_RANKS = {"ranks"}  # which only builds with -Dmpi=enabled write
 IGNORED = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"}  # HDF5's own, of dimension scales
 
 
@@ -262,7 +263,7 @@ def main():
         os.chdir("/")
     problems += [f"{g} is documented and in no file" for g, seen in page.groups.items() if not seen and g != "DATASET"]
     problems += [f"{' '.join(row.groups)}: {row.kind} {name} is documented and in no file"
-                 for row in page.rows for name in sorted(row.unseen)]
+                 for row in page.rows for name in sorted(row.unseen - OF_RANKS)]
     assert not problems, "\n" + "\n".join(problems)
     print(f"{len(files)} run files hold what {sum(len(r.names) for r in page.rows)} entries of the page say, and no more")
 
