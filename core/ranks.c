@@ -213,15 +213,14 @@ vpsde_status vpsde_ranks_agree(vpsde_status status, double *sums, size_t n, uint
     return back == VPSDE_OK ? status : back;
 }
 
-static vpsde_status broadcast(void **bytes, size_t *n)
+static vpsde_status broadcast(void *bytes, size_t n)
 {
-    uint64_t length = *n;
-    TRY(MPI_Bcast(&length, 1, MPI_UINT64_T, 0, MPI_COMM_WORLD));
-    if (ranks.rank > 0) VPSDE_TRY(vpsde_alloc(bytes, length, 1));
-    *n = length;
-    for (size_t at = 0; at < length; at += INT_MAX) {
-        const size_t piece = length - at < INT_MAX ? length - at : INT_MAX;
-        TRY(MPI_Bcast((char *)*bytes + at, (int)piece, MPI_BYTE, 0, MPI_COMM_WORLD));
+    for (size_t at = 0; at < n; at += INT_MAX) {
+        const size_t piece = n - at < INT_MAX ? n - at : INT_MAX;
+        pthread_mutex_lock(&ranks.lock);
+        const int code = MPI_Bcast((char *)bytes + at, (int)piece, MPI_BYTE, 0, MPI_COMM_WORLD);
+        pthread_mutex_unlock(&ranks.lock);
+        VPSDE_TRY(check(code, "MPI_Bcast"));
     }
     return VPSDE_OK;
 }
@@ -229,8 +228,14 @@ static vpsde_status broadcast(void **bytes, size_t *n)
 vpsde_status vpsde_ranks_broadcast(void **bytes, size_t *n)
 {
     if (ranks.n == 1 || ranks.over) return VPSDE_OK;
-    pthread_mutex_lock(&ranks.lock);
-    const vpsde_status status = broadcast(bytes, n);
-    pthread_mutex_unlock(&ranks.lock);
+    vpsde_status status = broadcast(n, sizeof(*n));
+    if (status == VPSDE_OK && ranks.rank > 0) status = vpsde_alloc(bytes, *n, 1);
+    /* one without memory must not leave the others waiting in a broadcast */
+    status = vpsde_ranks_agree(status, NULL, 0, NULL);
+    if (status == VPSDE_OK) status = broadcast(*bytes, *n);
+    if (status != VPSDE_OK && ranks.rank > 0) {
+        free(*bytes);
+        *bytes = NULL;
+    }
     return status;
 }

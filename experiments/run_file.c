@@ -90,7 +90,8 @@ static vpsde_status take_up_together(vpsde_run *run)
     VPSDE_TRY(vpsde_ranks_agree(VPSDE_OK, NULL, 0, &nothing));
     if (nothing == 0 || (vpsde_n_ranks() == 1 && !run->parts)) return VPSDE_OK;
     VPSDE_TRY(join(run, VPSDE_OK));
-    VPSDE_TRY(vpsde_rank() > 0 ? load_manifest(run) : VPSDE_OK);
+    const vpsde_status loaded = vpsde_rank() > 0 ? load_manifest(run) : VPSDE_OK;
+    VPSDE_TRY(vpsde_ranks_agree(loaded, NULL, 0, NULL));
     VPSDE_TRY(vpsde_run_index_share(&run->before, run->parts));
     run->resumed = true;
     return vpsde_run_claim_before(run);
@@ -169,6 +170,7 @@ static vpsde_status write_file(vpsde_run *run, const char *fresh, const char *st
 {
     vpsde_run_index *index;
     const bool all = strcmp(status_text, "complete") == 0;
+    if (all) VPSDE_TRY(vpsde_parts_seal(run->parts));
     const vpsde_run_head head = {.manifest = &run->manifest,
                                  .status = status_text,
                                  .config = run->config,
@@ -203,13 +205,22 @@ vpsde_status vpsde_run_finish(vpsde_run *run, const char *status_text)
     return status;
 }
 
+/* Why the run ends is known already, and stays the message. */
+static void seal_last(vpsde_run *run)
+{
+    char message[1024];
+    snprintf(message, sizeof(message), "%s", vpsde_last_error());
+    const vpsde_status status = vpsde_parts_seal(run->parts);
+    if (status != VPSDE_OK) (void)vpsde_fail(status, "%s", message);
+}
+
 void vpsde_run_destroy(vpsde_run *run, int discard)
 {
     if (!run) return;
     if (run->parts && discard) {
         vpsde_parts_remove(run->parts);
     } else if (run->parts) {
-        (void)vpsde_parts_seal(run->parts);
+        seal_last(run);
     }
     vpsde_run_index_destroy(run->before);
     vpsde_parts_destroy(run->parts);

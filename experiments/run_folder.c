@@ -118,9 +118,15 @@ vpsde_status vpsde_run_folder_open(int *fd, const vpsde_run_folder *folder, cons
     return vpsde_fail(VPSDE_EIO, "%s/%s: cannot be read: %s", folder->path, name, strerror(errno));
 }
 
-bool vpsde_run_folder_has(const vpsde_run_folder *folder, const char *name, struct stat *info)
+vpsde_status vpsde_run_folder_size(double *bytes, const vpsde_run_folder *folder, const char *name)
 {
-    return fstatat(folder->dir, name, info, AT_SYMLINK_NOFOLLOW) == 0;
+    struct stat info;
+    if (fstatat(folder->dir, name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
+        return vpsde_fail(VPSDE_EIO, "%s/%s: its size cannot be read: %s", folder->path, name,
+                          strerror(errno));
+    }
+    *bytes = (double)info.st_size;
+    return VPSDE_OK;
 }
 
 /* Files a run puts there; `lock` goes last and by itself. */
@@ -131,6 +137,11 @@ static bool is_ours(const char *name)
            strncmp(name, "part-", 5) == 0;
 }
 
+static vpsde_status not_listed(const vpsde_run_folder *folder, int reason)
+{
+    return vpsde_fail(VPSDE_EIO, "%s: cannot be listed: %s", folder->path, strerror(reason));
+}
+
 vpsde_status vpsde_run_folder_each(const vpsde_run_folder *folder,
                                    vpsde_status (*visit)(void *context, const char *name),
                                    void *context)
@@ -139,13 +150,15 @@ vpsde_status vpsde_run_folder_each(const vpsde_run_folder *folder,
     DIR *list = fd < 0 ? NULL : fdopendir(fd);
     vpsde_status status = VPSDE_OK;
     if (!list) {
-        status = vpsde_fail(VPSDE_EIO, "%s: cannot be listed: %s", folder->path, strerror(errno));
+        status = not_listed(folder, errno);
         if (fd >= 0) close(fd);
         return status;
     }
-    for (const struct dirent *entry; status == VPSDE_OK && (entry = readdir(list));) {
+    const struct dirent *entry;
+    for (errno = 0; status == VPSDE_OK && (entry = readdir(list)); errno = 0) {
         status = visit(context, entry->d_name);
     }
+    if (status == VPSDE_OK && errno != 0) status = not_listed(folder, errno);
     closedir(list);
     return status;
 }
@@ -170,8 +183,7 @@ void vpsde_run_folder_remove(vpsde_run_folder *folder)
     if (folder->lock < 0) return;
     empty(folder);
     (void)unlinkat(folder->dir, "lock", 0);
-    (void)rmdir(folder->path);
-    (void)vpsde_sync_folder_of(folder->path);
+    (void)rmdir(folder->path); /* a folder that comes back after a power cut has no manifest */
     close(folder->lock);
     folder->lock = -1;
 }
@@ -231,9 +243,13 @@ static vpsde_status take_lock(vpsde_run_folder *folder)
     return VPSDE_OK;
 }
 
-static bool has_manifest(const vpsde_run_folder *folder)
+/* A folder without manifest is emptied, so a doubt is no answer. */
+static vpsde_status look_for_manifest(bool *there, const vpsde_run_folder *folder)
 {
-    return faccessat(folder->dir, VPSDE_RUN_MANIFEST, F_OK, 0) == 0;
+    *there = faccessat(folder->dir, VPSDE_RUN_MANIFEST, F_OK, 0) == 0;
+    if (*there || errno == ENOENT) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EIO, "%s/" VPSDE_RUN_MANIFEST ": cannot be looked for: %s",
+                      folder->path, strerror(errno));
 }
 
 /* *there: a regular file, which may be replaced. Anything else is refused. */
@@ -262,7 +278,8 @@ static vpsde_status occupy(vpsde_run_folder *folder, bool made, bool there, bool
 {
     VPSDE_TRY(open_folder(folder));
     VPSDE_TRY(take_lock(folder));
-    const bool unfinished = has_manifest(folder);
+    bool unfinished;
+    VPSDE_TRY(look_for_manifest(&unfinished, folder));
     if (unfinished && !force) {
         return vpsde_fail(VPSDE_EEXIST,
                           "%s: an unfinished run is in %s; 'vpsde resume %s' goes on with it, "
@@ -327,7 +344,9 @@ vpsde_status vpsde_run_folder_reopen(vpsde_run_folder **out, const char *path)
     const bool there = lstat(folder->path, &info) == 0;
     vpsde_status status = there ? open_folder(folder) : VPSDE_OK;
     if (there && status == VPSDE_OK) status = take_lock(folder);
-    if (there && status == VPSDE_OK && has_manifest(folder)) return VPSDE_OK;
+    bool begun = false;
+    if (there && status == VPSDE_OK) status = look_for_manifest(&begun, folder);
+    if (begun) return VPSDE_OK;
     if (there && status == VPSDE_OK) vpsde_run_folder_remove(folder);
     vpsde_run_folder_close(folder);
     *out = NULL;

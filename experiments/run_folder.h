@@ -4,7 +4,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/stat.h>
 
 #include <vpsde/status.h>
 
@@ -39,8 +38,7 @@ vpsde_status vpsde_run_folder_commit(vpsde_run_folder *folder, const char *name,
 /* Removes NAME.tmp. */
 void vpsde_run_folder_drop(vpsde_run_folder *folder, const char *name, int fd);
 
-/* Both. EIO with the system's reason, NAME.tmp
- * removed. */
+/* Both. EIO with the system's reason, NAME.tmp removed. */
 vpsde_status vpsde_run_folder_put(vpsde_run_folder *folder, const char *name, const void *data,
                                   size_t bytes);
 
@@ -50,8 +48,8 @@ void vpsde_run_folder_keep(const vpsde_run_folder *folder, const char *name);
 /* Opens a file of the folder for reading; close() it. EIO. */
 vpsde_status vpsde_run_folder_open(int *fd, const vpsde_run_folder *folder, const char *name);
 
-/* Is the file there? */
-bool vpsde_run_folder_has(const vpsde_run_folder *folder, const char *name, struct stat *info);
+/* Bytes of a file of the folder. EIO. */
+vpsde_status vpsde_run_folder_size(double *bytes, const vpsde_run_folder *folder, const char *name);
 
 /* Calls visit for the name of every file. EIO. */
 vpsde_status vpsde_run_folder_each(const vpsde_run_folder *folder,

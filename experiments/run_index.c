@@ -130,31 +130,37 @@ vpsde_status vpsde_run_index_extend(vpsde_run_index *index)
     return VPSDE_OK;
 }
 
+static vpsde_status add_tables(vpsde_run_index *index)
+{
+    for (size_t at = 0; at < index->tables_used;) {
+        vpsde_record record;
+        memcpy(&record, index->tables + at, sizeof(record));
+        at += sizeof(record);
+        VPSDE_TRY(add_table(index, &record, index->tables + at));
+        at += record.bytes;
+    }
+    return VPSDE_OK;
+}
+
 /* On ranks other than 0: what its index says. */
 static vpsde_status receive(vpsde_run_index *index)
 {
     void *tables = NULL, *rows = NULL;
-    size_t bytes = 0, at = 0;
-    vpsde_status status = vpsde_ranks_broadcast(&tables, &bytes);
-    while (status == VPSDE_OK && at < bytes) {
-        vpsde_record record;
-        memcpy(&record, (const char *)tables + at, sizeof(record));
-        at += sizeof(record);
-        status = add_table(index, &record, (const char *)tables + at);
-        at += record.bytes;
-    }
-    free(tables);
-    if (status == VPSDE_OK) status = vpsde_ranks_broadcast(&rows, &bytes);
-    VPSDE_TRY(status);
+    size_t bytes = 0;
+    VPSDE_TRY(vpsde_ranks_broadcast(&tables, &index->tables_used));
+    index->tables = tables;
+    VPSDE_TRY(vpsde_ranks_broadcast(&rows, &bytes));
     index->rows = rows;
     index->rows_room = index->n_rows = bytes / sizeof(*index->rows);
-    return VPSDE_OK;
+    return add_tables(index);
 }
 
 vpsde_status vpsde_run_index_share(vpsde_run_index **index, vpsde_parts *parts)
 {
+    vpsde_status status = VPSDE_OK;
+    if (vpsde_rank() > 0) status = vpsde_alloc(index, 1, sizeof(**index));
+    VPSDE_TRY(vpsde_ranks_agree(status, NULL, 0, NULL));
     if (vpsde_rank() > 0) {
-        VPSDE_TRY(vpsde_alloc(index, 1, sizeof(**index)));
         (*index)->parts = parts;
         return receive(*index);
     }

@@ -100,17 +100,33 @@ vpsde_status vpsde_parts_space(double *sealed, double *available, const vpsde_pa
     return vpsde_run_folder_space(available, parts->folder);
 }
 
-/* Number of the next part of this rank: its parts are sealed one after another, so the first that is
- * missing. Adds up the bytes of those before. */
-static void find_next(vpsde_parts *parts)
+/* Adds up the bytes of the parts. */
+static vpsde_status weigh(vpsde_parts *parts, const vpsde_part_list *list)
 {
-    struct stat info;
     char name[VPSDE_PART_NAME];
-    for (parts->next = vpsde_part_first(vpsde_rank());; parts->next++) {
-        vpsde_part_name(name, parts->next);
-        if (!vpsde_run_folder_has(parts->folder, name, &info)) return;
-        parts->sealed_bytes += (double)info.st_size;
+    double bytes;
+    for (size_t i = 0; i < list->n; i++) {
+        vpsde_part_name(name, list->part[i]);
+        VPSDE_TRY(vpsde_run_folder_size(&bytes, parts->folder, name));
+        parts->sealed_bytes += bytes;
     }
+    return VPSDE_OK;
+}
+
+/* The next part of this rank comes after all it has, also where one between them was lost. Rank 0 minds
+ * the space for all. */
+static vpsde_status go_on_after(vpsde_parts *parts)
+{
+    vpsde_part_list list;
+    const size_t first = vpsde_part_first(vpsde_rank()), end = vpsde_part_first(vpsde_rank() + 1);
+    vpsde_status status = vpsde_part_list_fill(&list, parts->folder);
+    parts->next = first;
+    for (size_t i = 0; i < list.n; i++) {
+        if (list.part[i] >= first && list.part[i] < end) parts->next = list.part[i] + 1;
+    }
+    if (status == VPSDE_OK && vpsde_rank() == 0) status = weigh(parts, &list);
+    free(list.part);
+    return status;
 }
 
 static vpsde_status take_up(vpsde_parts **out, const char *path, bool joins)
@@ -123,11 +139,11 @@ static vpsde_status take_up(vpsde_parts **out, const char *path, bool joins)
         status = joins ? vpsde_run_folder_join(&parts->folder, path)
                        : vpsde_run_folder_reopen(&parts->folder, path);
     }
+    if (status == VPSDE_OK && parts->folder) status = go_on_after(parts);
     if (status != VPSDE_OK || !parts->folder) {
         vpsde_parts_destroy(parts);
         return status;
     }
-    find_next(parts);
     parts->mends = !joins;
     parts->buffer.used = HEADER;
     parts->sealed_at = vpsde_clock_s();
@@ -161,12 +177,21 @@ static vpsde_status reserve(vpsde_parts *parts, size_t more)
     return VPSDE_OK;
 }
 
+/* EIO stays. */
+static vpsde_status check_earlier(const vpsde_parts *parts)
+{
+    if (parts->failed == VPSDE_OK) return VPSDE_OK;
+    return vpsde_fail(parts->failed, "%s: an earlier part could not be written",
+                      vpsde_run_folder_path(parts->folder));
+}
+
 /* Leaves what was appended to the threads that seal. */
 static vpsde_status hand_over(vpsde_parts *parts)
 {
     const size_t bytes = parts->buffer.used;
     char name[VPSDE_PART_NAME];
-    if (parts->failed != VPSDE_OK || bytes == HEADER) return parts->failed;
+    VPSDE_TRY(check_earlier(parts));
+    if (bytes == HEADER) return VPSDE_OK;
     vpsde_part_name(name, parts->next);
     parts->failed = vpsde_seal_start(parts->seal, parts->folder, name, &parts->buffer);
     if (parts->failed != VPSDE_OK) return parts->failed;
@@ -187,10 +212,7 @@ vpsde_status vpsde_parts_seal(vpsde_parts *parts)
 vpsde_status vpsde_parts_append(vpsde_parts *parts, const vpsde_record *record,
                                 const struct iovec *pieces, size_t n_pieces)
 {
-    if (parts->failed != VPSDE_OK) {
-        return vpsde_fail(parts->failed, "%s: an earlier part could not be written",
-                          vpsde_run_folder_path(parts->folder));
-    }
+    VPSDE_TRY(check_earlier(parts));
     vpsde_record stored = *record;
     stored.bytes = 0;
     for (size_t i = 0; i < n_pieces; i++) stored.bytes += pieces[i].iov_len;

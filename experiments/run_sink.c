@@ -1,4 +1,5 @@
 /* The tables of a run: announcing, rows, and what is there from before an interruption. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -300,8 +301,12 @@ static vpsde_status gather(vpsde_run *run)
 vpsde_status vpsde_run_meet(vpsde_run *run, vpsde_status status, double *sums, size_t n,
                             uint64_t *least)
 {
-    const vpsde_status sealed = vpsde_n_ranks() > 1 ? vpsde_parts_seal(run->parts) : VPSDE_OK;
-    if (status == VPSDE_OK) status = sealed;
+    char message[1024];
+    snprintf(message, sizeof(message), "%s", vpsde_last_error());
+    const vpsde_status sealed = vpsde_parts_seal(run->parts);
+    const bool went_well =
+        status == VPSDE_OK || status == VPSDE_EPARTIAL || status == VPSDE_ESTOPPED;
+    if (sealed != VPSDE_OK) status = went_well ? sealed : vpsde_fail(status, "%s", message);
     return vpsde_ranks_agree(status, sums, n, least);
 }
 

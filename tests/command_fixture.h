@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -92,6 +93,12 @@ static inline void command_clean(const command_case *c)
         (void)unlink(name);
     }
     for (size_t i = 0; i < sizeof(training) / sizeof(training[0]); i++) (void)unlink(training[i]);
+    /* a process has a hundred names for them, and one that cannot unlink leaves them */
+    glob_t left;
+    if (glob("net*.safetensors.*.tmp", 0, NULL, &left) == 0) {
+        for (size_t i = 0; i < left.gl_pathc; i++) (void)unlink(left.gl_pathv[i]);
+        globfree(&left);
+    }
     command_empty("out.h5.parts");
     command_empty("net.h5.parts");
 }

@@ -4,6 +4,7 @@
  * binary; HDF5's own writes are not: tests/test_run_file.c and scripts/faults.py fill disks for those. */
 #include "tests/command_fixture.h"
 
+#include <dirent.h>
 #include <errno.h>
 
 typedef enum fault_effect { EFFECT_EIO, EFFECT_ENOSPC, EFFECT_EINTR, EFFECT_SHORT } fault_effect;
@@ -45,6 +46,8 @@ int __real_unlinkat(int folder, const char *path, int flags);
 int __real_mkdir(const char *path, mode_t mode);
 int __real_ftruncate64(int fd, off_t length);
 int __real_flock(int fd, int operation);
+int __real_faccessat(int folder, const char *path, int mode, int flags);
+struct dirent64 *__real_readdir64(DIR *folder);
 int __wrap_open64(const char *path, int flags, ...);
 int __wrap_openat64(int folder, const char *path, int flags, ...);
 ssize_t __wrap_write(int fd, const void *from, size_t n);
@@ -58,6 +61,8 @@ int __wrap_unlinkat(int folder, const char *path, int flags);
 int __wrap_mkdir(const char *path, mode_t mode);
 int __wrap_ftruncate64(int fd, off_t length);
 int __wrap_flock(int fd, int operation);
+int __wrap_faccessat(int folder, const char *path, int mode, int flags);
+struct dirent64 *__wrap_readdir64(DIR *folder);
 
 static unsigned open_kind(int flags)
 {
@@ -120,6 +125,14 @@ int __wrap_ftruncate64(int fd, off_t length)
     return fails(CALL_WAITS) ? -1 : __real_ftruncate64(fd, length);
 }
 int __wrap_flock(int fd, int operation) { return fails(0) ? -1 : __real_flock(fd, operation); }
+int __wrap_faccessat(int folder, const char *path, int mode, int flags)
+{
+    return fails(CALL_READ) ? -1 : __real_faccessat(folder, path, mode, flags);
+}
+struct dirent64 *__wrap_readdir64(DIR *folder)
+{
+    return fails(CALL_READ) ? NULL : __real_readdir64(folder);
+}
 
 static vpsde_status run(const command_case *c, bool resumes, size_t at)
 {

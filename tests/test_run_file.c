@@ -614,6 +614,38 @@ static void damaged_parts_are_computed_again(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
+static void end_with(vpsde_run *run, size_t first, size_t n)
+{
+    const vpsde_table table = table_at("/runs/a");
+    vpsde_sink *sink = vpsde_run_sink(run);
+    assert_ok(sink->begin(sink->self, &table));
+    for (size_t i = first; i < first + n; i += BLOCK) {
+        write_block(sink, FIRST + i, first + n - i < BLOCK ? first + n - i : BLOCK);
+    }
+    assert_ok(sink->end(sink->self, NULL, 0));
+}
+
+/* Parts that come after a gap are not written over. */
+static void lost_part_is_computed_again(void **state)
+{
+    (void)state;
+    const char *path = at("lost.h5");
+    vpsde_run *run = start(path, 0);
+    end_with(run, 0, BLOCK);
+    vpsde_run_destroy(run, 0);
+    assert_ok(vpsde_run_reopen(&run, path));
+    end_with(run, BLOCK, COUNT - BLOCK);
+    vpsde_run_destroy(run, 0);
+    assert_int_equal(unlink(at("lost.h5.parts/part-000000-000001")), 0);
+    assert_ok(vpsde_run_reopen(&run, path));
+    end_with(run, 0, BLOCK);
+    write_table(vpsde_run_sink(run), "/runs/b", 3, SIZE_MAX);
+    assert_ok(vpsde_run_finish(run, "complete"));
+    vpsde_run_destroy(run, 0);
+    for (size_t c = 0; c < N_COLUMNS; c++) check_column(path, "/runs/a", c, SIZE_MAX / 2);
+    assert_int_equal(unlink(path), 0);
+}
+
 /* In a child whose files may not pass `limit` bytes: runs until storage fails and returns normally,
  * so that HDF5's exit code runs too. */
 static void fill_the_disk(rlim_t limit, bool seal_first)
@@ -742,6 +774,7 @@ int main(void)
         cmocka_unit_test(long_configuration_fits),
         cmocka_unit_test(damaged_part_is_found),
         cmocka_unit_test(damaged_parts_are_computed_again),
+        cmocka_unit_test(lost_part_is_computed_again),
         cmocka_unit_test(full_disk_keeps_what_is_sealed),
         cmocka_unit_test(array_sink_keeps_one_column),
     };

@@ -55,8 +55,8 @@ CASES = {  # -o and the number of threads are added to those that write
 
 
 def own(path):
-    """Self cost of the functions in the command's own object file."""
-    names, here, total, inclusive = {}, None, 0, False
+    """Self cost of the functions in the command's own object file, HDF5's left out, which is linked into it."""
+    names, functions, here, foreign, total, inclusive = {}, {}, None, False, 0, False
     for line in open(path):
         found = re.match(r"(c?ob)=\((\d+)\)(?: (.*))?", line)
         if found:
@@ -64,10 +64,15 @@ def own(path):
                 names[found[2]] = found[3]
             if found[1] == "ob":
                 here = names[found[2]]
+        elif found := re.match(r"(c?fn)=\((\d+)\)(?: (.*))?", line):
+            if found[3]:
+                functions[found[2]] = found[3]
+            if found[1] == "fn":
+                foreign = functions[found[2]].startswith("H5")
         elif line.startswith("calls="):
             inclusive = True
         elif re.match(r"[0-9+*-]", line):
-            if not inclusive and here == vpsde:
+            if not inclusive and here == vpsde and not foreign:
                 total += int(line.split()[1])
             inclusive = False
     return total
