@@ -330,9 +330,22 @@ static void put_part(const char *path, const void *records, size_t n)
     fclose(f);
 }
 
+/* Its header as put_part makes it, but for one byte. */
+static void put_part_headed(const char *path, size_t at, char byte)
+{
+    char name[700];
+    put_part(path, "records", 8);
+    snprintf(name, sizeof(name), "%s.parts/part-000000-000000", path);
+    FILE *f = fopen(name, "r+b");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, (long)at, SEEK_SET), 0);
+    assert_int_equal(fputc(byte, f), byte);
+    fclose(f);
+}
+
 static void parts_of_a_run(void **state)
 {
-    enum { PARTS = 40 };
+    enum { PARTS = 260 }; /* more than are held open */
     static const vpsde_record record = {.kind = VPSDE_RECORD_FACTS};
     char path[600], name[700], byte;
     vpsde_parts *parts, *joined;
@@ -372,7 +385,14 @@ static void parts_of_a_run(void **state)
     put_part(path, &long_one, sizeof(long_one));
     assert_fails(vpsde_parts_scan(parts, &seen, visit, parts), VPSDE_EIO, "is damaged");
     free(seen.part);
-    assert_fails(vpsde_parts_read(parts, (vpsde_place){77, 0}, &byte, 1), VPSDE_EIO, "part-");
+    for (size_t at = 0; at < 2; at++) {
+        seen = (vpsde_part_list){.n = 0};
+        put_part_headed(path, at ? offsetof(vpsde_part_header, bytes) : 0, 'x');
+        assert_fails(vpsde_parts_scan(parts, &seen, visit, parts), VPSDE_EIO, "is damaged");
+        free(seen.part);
+    }
+    assert_fails(vpsde_parts_read(parts, (vpsde_place){PARTS + 77, 0}, &byte, 1), VPSDE_EIO,
+                 "part-");
     usleep(1100000); /* a part is sealed after a second */
     assert_ok(vpsde_parts_append(parts, &record, piece, 1));
     assert_ok(vpsde_parts_append(parts, &record, piece, 1));
