@@ -73,6 +73,25 @@ def predicts(said, prediction):
 
 
 nan = struct.pack("<d", float("nan"))
+
+
+def plane(section):
+    return "fokker-planck", GOOD + "fokker-planck: {" + section + "}\n", {}
+
+
+def with_classes(section):
+    verb, text, files = plane(section)
+    return verb, text.replace("0.1]}", "0.1], classes: [0, 1]}"), files
+
+
+def compare(section):
+    return "compare", GOOD + "compare: {solvers: [ddim], " + section + "}\n", {}
+
+
+def betas(payload):
+    return "sample", GOOD.replace("{schedule: vp-linear, beta_min: 0.1, beta_max: 20}", "{schedule: table, betas: betas.npy}"), {"betas.npy": payload}
+
+
 CASES = [  # name, (verb, configuration, files), exit code, words of the message
     ("malformed yaml", config("a: [1, 2\n"), 3, "conf.yaml:"),
     ("not a mapping", config("- 1\n- 2\n"), 3, "conf.yaml:1:1"),
@@ -153,6 +172,28 @@ CASES = [  # name, (verb, configuration, files), exit code, words of the message
     ("not our checkpoint", network(safetensors({"a": tensor((0, 4))}, bytes(4))), 4, "vpsde.kind"),
     ("init of another dimension", ("sample", GOOD.replace("count: 4", "count: 4, init: data.npy"), {"data.npy": npy((4, 3), bytes(96))}), 4, "init"),
     ("init too short", ("sample", GOOD.replace("count: 4", "count: 4, init: data.npy"), {"data.npy": npy((2, 2), bytes(32))}), 4, "init"),
+    ("fp domain axes", plane("domain: [[-7, 7]]"), 3, "domain"),
+    ("fp domain length", plane("domain: [1, 2, 3]"), 3, "domain"),
+    ("fp domain order", plane("domain: [7, -7]"), 3, "domain"),
+    ("fp cells few", plane("cells: 2"), 3, "cells"),
+    ("fp cells axes", plane("cells: [32, 32, 32]"), 3, "cells"),
+    ("fp cells part", plane("cells: 12.5"), 3, "cells"),
+    ("fp times fall", plane("times: [1, 0.5]"), 3, "times"),
+    ("fp times outside", plane("times: [0.5, 2]"), 3, "times"),
+    ("fp class", plane("class: 1"), 3, "has no classes"),
+    ("fp guidance", plane("guidance: 2"), 3, "has no classes"),
+    ("fp guidance alone", with_classes("guidance: 2"), 3, "expected a class to guide to"),
+    ("fp class beyond", with_classes("class: 2"), 3, "class"),
+    ("t_min beyond", change("beta_max: 20", "beta_max: 20, t_min: 2"), 3, "t_min"),
+    ("table without betas", change("{schedule: vp-linear, beta_min: 0.1, beta_max: 20}", "{schedule: table}"), 3, "betas"),
+    ("betas in columns", betas(npy((2, 2), struct.pack("<4d", 0.1, 0.2, 0.3, 0.4))), 4, "must be one column"),
+    ("untrained", change("kind: gaussian-mixture, weights: [0.3, 0.7], means: [[-2, 0], [2, 1]], variances: [0.05, 0.1]", "kind: mlp, dim: 2, hidden: 8, layers: 1"), 3, "model.kind"),
+    ("no solvers", change("solver: ddim, steps: 10", "solver: []"), 3, "the list is empty"),
+    ("grid unknown", change("steps: 10", "steps: 10, grid: {kind: karass}"), 3, "karras"),
+    ("grid without times", change("steps: 10", "grid: {kind: user}"), 3, "times"),
+    ("label", change("solver: ddim, steps: 10", "solver: [{solver: ddim, steps: 10, label: A b}]"), 3, "label"),
+    ("compare no steps", compare("steps: []"), 3, "the list is empty"),
+    ("compare no seeds", compare("steps: [5], seeds: 0"), 3, "seeds"),
 ]
 
 USAGE = [  # arguments, exit code, words
