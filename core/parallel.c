@@ -72,8 +72,13 @@ vpsde_status vpsde_parallel(size_t n_threads, size_t n_blocks, vpsde_worker_fn w
     omp_set_max_active_levels(levels);
     omp_set_num_threads(outer);
     if (first.status != VPSDE_OK) return vpsde_fail(first.status, "%s", first.message);
-    if (stop && *stop) return vpsde_fail(VPSDE_ESTOPPED, "stopped on request");
-    return VPSDE_OK;
+    return vpsde_check_stop(stop);
+}
+
+vpsde_status vpsde_check_stop(const volatile int *stop)
+{
+    if (!stop || !*stop) return VPSDE_OK;
+    return vpsde_fail(VPSDE_ESTOPPED, "stopped on request");
 }
 
 void vpsde_team(size_t n, void (*body)(void *context, size_t i), void *context)

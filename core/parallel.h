@@ -61,4 +61,7 @@ void vpsde_lock_destroy(vpsde_lock *lock);
 void vpsde_lock_enter(vpsde_lock *lock);
 void vpsde_lock_leave(vpsde_lock *lock);
 
+/* ESTOPPED once *stop is set; NULL never is. */
+vpsde_status vpsde_check_stop(const volatile int *stop);
+
 #endif

@@ -25,9 +25,7 @@ static vpsde_status measure(double *value, size_t threads, const vpsde_cli *cli)
         vpsde_ceiling_flops, vpsde_ceiling_memory, vpsde_ceiling_normals};
     value[0] = (double)threads;
     for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++) {
-        if (cli->control.stop && *cli->control.stop) {
-            return vpsde_fail(VPSDE_ESTOPPED, "stopped on request");
-        }
+        VPSDE_TRY(vpsde_check_stop(cli->control.stop));
         VPSDE_TRY(figures[i](&value[i + 1], threads));
     }
     return VPSDE_OK;

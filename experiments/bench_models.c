@@ -143,9 +143,7 @@ static vpsde_status measure(vpsde_bench_table *table, const vpsde_model *model,
     evaluation v = {.model = model, .coef = *coef};
     double *value;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        if (cli->control.stop && *cli->control.stop) {
-            return vpsde_fail(VPSDE_ESTOPPED, "stopped on request");
-        }
+        VPSDE_TRY(vpsde_check_stop(cli->control.stop));
         VPSDE_TRY(vpsde_bench_row(&value, table, model->type->name));
         value[ROWS] = (double)rows[i];
         if (i > 0 && v.seconds * (double)rows[i] > longest) continue;

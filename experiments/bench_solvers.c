@@ -70,9 +70,7 @@ static vpsde_status each(vpsde_bench_table *table, vpsde_sampling *run, const vp
 {
     double *value;
     for (size_t i = 0; (run->solver = vpsde_solver_at(i)); i++) {
-        if (cli->control.stop && *cli->control.stop) {
-            return vpsde_fail(VPSDE_ESTOPPED, "stopped on request");
-        }
+        VPSDE_TRY(vpsde_check_stop(cli->control.stop));
         if (!run->solver->step) continue;
         VPSDE_TRY(vpsde_bench_row(&value, table, run->solver->name));
         VPSDE_TRY(measure(value, run));

@@ -9,6 +9,7 @@
 #include "core/ceiling.h"
 #include "core/h5.h"
 #include "core/mem.h"
+#include "core/parallel.h"
 #include "core/sink.h"
 #include "experiments/run_index.h"
 
@@ -17,12 +18,6 @@ typedef struct output {
     vpsde_h5 *file;
     const volatile int *stop;
 } output;
-
-static vpsde_status stopped(const output *o)
-{
-    if (!o->stop || !*o->stop) return VPSDE_OK;
-    return vpsde_fail(VPSDE_ESTOPPED, "stopped on request");
-}
 
 static const char *row_name(const vpsde_table *table)
 {
@@ -176,7 +171,7 @@ static vpsde_status write_rows(const output *o, size_t number, const vpsde_table
     for (size_t at = 0; at < table->count && status == VPSDE_OK; at += chunk) {
         const size_t n = table->count - at < chunk ? table->count - at : chunk;
         bool any;
-        status = stopped(o);
+        status = vpsde_check_stop(o->stop);
         if (status == VPSDE_OK) {
             status = gather(&any, o, c, &rows, end, table->first + at, n, buffer);
         }

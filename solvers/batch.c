@@ -181,12 +181,6 @@ static vpsde_status call_waiting(batch *b)
     return call(b, rows, b->coef, b->x, b->along ? b->dx : NULL);
 }
 
-static vpsde_status stopped(const batch *b)
-{
-    const volatile int *stop = b->queue->stop;
-    return stop && *stop ? vpsde_fail(VPSDE_ESTOPPED, "stopped on request") : VPSDE_OK;
-}
-
 vpsde_status vpsde_lane_eval(vpsde_lane *lane, const vpsde_coef *c, const double *x,
                              const double *dx)
 {
@@ -208,7 +202,7 @@ vpsde_status vpsde_lane_eval(vpsde_lane *lane, const vpsde_coef *c, const double
         VPSDE_TRY(b->status);
     } else {
         b->classes[0] = class_of(b->job, lane->sample);
-        VPSDE_TRY(stopped(b));
+        VPSDE_TRY(vpsde_check_stop(b->queue->stop));
         VPSDE_TRY(call(b, 1, c, x, dx));
     }
     if (b->job->clip) vpsde_clip_row(b->job->clip, c, d, x, b->eps + row * d, b->clip_scratch);
@@ -232,7 +226,7 @@ static vpsde_status serve(batch *b)
 {
     VPSDE_TRY(deliver_ready(b));
     if (b->n_waiting == 0) return VPSDE_OK;
-    VPSDE_TRY(stopped(b));
+    VPSDE_TRY(vpsde_check_stop(b->queue->stop));
     return call_waiting(b);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "core/parallel.h"
 #include "models/trained.h"
 #include "sde/brownian.h"
 #include "solvers/clip.h"
@@ -325,6 +326,5 @@ vpsde_status vpsde_report_write(vpsde_report *report, vpsde_rows *rows, uint64_t
 
 vpsde_status vpsde_sampling_stopped(const vpsde_sampling *run)
 {
-    if (!run->control.stop || !*run->control.stop) return VPSDE_OK;
-    return vpsde_fail(VPSDE_ESTOPPED, "stopped on request");
+    return vpsde_check_stop(run->control.stop);
 }

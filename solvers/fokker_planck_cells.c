@@ -89,9 +89,7 @@ static vpsde_status stand_at(void *context, double s)
     vpsde_fp_cells *c = context;
     const bool forward = c->run->direction == VPSDE_FP_FORWARD;
     size_t f = 0;
-    if (c->run->control.stop && *c->run->control.stop) {
-        return vpsde_fail(VPSDE_ESTOPPED, "stopped on request");
-    }
+    VPSDE_TRY(vpsde_check_stop(c->run->control.stop));
     if (c->s == s || (forward && !isnan(c->s))) return VPSDE_OK;
     c->s = (double)NAN;
     if (!forward) {
