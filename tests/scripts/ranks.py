@@ -34,6 +34,7 @@ train: {steps: 60, batch: 64, warmup: 5}
 """
 LATENT = runs.MIXTURE.replace("beta_max: 20", "beta_max: 20, t_min: 1.0e-3") + DATA + ODE
 LONG = "sampler: {count: 16000, solver: [{solver: euler-maruyama, steps: 100}, {solver: dopri5, rtol: 1.0e-4, atol: 1.0e-4}]}\n"
+SLOW = "sampler: {count: 16000, solver: pc-langevin, steps: 1200}\n"  # mpirun passes SIGTERM on after two seconds
 CONFIGS = {
     "sample": runs.MIXTURE + SAMPLER,
     "sample log": runs.MIXTURE + SAMPLER + "log: {times: 4}\n",
@@ -44,6 +45,7 @@ CONFIGS = {
     "interpolate": LATENT,
     "edit": LATENT,
     "sample long": runs.MIXTURE + LONG,
+    "sample slow": runs.MIXTURE + SLOW,
 }
 dice = random.Random(int(os.environ.get("VPSDE_TEST_SEED", "20")))
 
@@ -93,11 +95,11 @@ def wait_for_parts(process, n):
         time.sleep(0.002)
 
 
-def interrupted(ranks, victim, how, parts):
+def interrupted(ranks, victim, how, parts, name="sample long"):
     """A run of `ranks` whose rank `victim` (-1: the launcher) gets the signal, or is left no room for files (None), once so
     many parts are sealed."""
     hurried = ("-x", "LD_PRELOAD=" + shim, "-x", "VPSDE_TEST_HURRY=1000")
-    process = start(ranks, "sample", "sample long.yaml", "-o", "cut.h5", "--threads", "1", before=hurried)
+    process = start(ranks, "sample", name + ".yaml", "-o", "cut.h5", "--threads", "1", before=hurried)
     wait_for_parts(process, parts)
     pids = ranks_of(process.pid)
     assert process.poll() is None and len(pids) == ranks, (process.poll(), pids)
@@ -110,18 +112,18 @@ def interrupted(ranks, victim, how, parts):
     return out, errors
 
 
-def resumed(ledger, ranks):
+def resumed(ledger, ranks, name="sample long"):
     """Goes on with so many ranks, 0: without MPI; rows that were sealed are not computed again."""
     assert ledger.rows, "nothing was sealed"
     if ranks:
         together(ranks, "resume", "cut.h5", "-q", "--threads", "1")
     else:
         runs.call(alone, "resume", "cut.h5", "-q", "--threads", "2", env=ENV)
-    same("sample long")
+    same(name)
 
 
 def bits():
-    for name in CONFIGS:
+    for name in list(CONFIGS)[:-1]:
         verb = name.split()[0]
         for ranks in {"sample": (1, 2, 4), "likelihood": (2, 4), "sample net": (4,)}.get(name, (3,)):
             out, errors = together(ranks, verb, name + ".yaml", "-o", "cut.h5", "--threads", str(1 + ranks % 2))
@@ -161,8 +163,8 @@ def stops():
     out, errors = interrupted(3, 1, signal.SIGTERM, 6)
     assert errors == ["vpsde: stopped by signal; 'vpsde resume cut.h5' goes on"], errors
     resumed(runs.Ledger("cut.h5"), 2)
-    interrupted(2, -1, signal.SIGTERM, 6)
-    resumed(runs.Ledger("cut.h5"), 0)
+    interrupted(2, -1, signal.SIGTERM, 6, "sample slow")
+    resumed(runs.Ledger("cut.h5"), 0, "sample slow")
 
 
 def failures():
