@@ -3,7 +3,8 @@
 #   run.sh BUILD 20s [TARGET...]        20 s each, under ASan and UBSan
 #   run.sh BUILD 40000000 [TARGET...]   so many inputs each: nine tenths without ASan, a tenth with it
 # Both builds have leak detection and UBSan. Inputs start from tests/fuzz/corpus and from what BUILD/found/TARGET
-# has from before. An input that crashes, leaks, takes 256 MiB or over a second of processor time is a
+# has from before. VPSDE_FUZZ_TIMEOUT: seconds of wall time an input may take where the machine is
+# busy with other things (20). An input that crashes, leaks, takes 256 MiB or over a second of processor time is a
 # finding: BUILD/found/TARGET-*, exit code 1. Exit code 77: no libFuzzer here.
 set -u
 build=$1 limit=$2
@@ -40,7 +41,7 @@ fuzz() { # build, target, when to stop, log
   local binary=$build/$1/tests/fuzz/fuzz_$2 dict=
   [ ! -e "$here/$2.dict" ] || dict=-dict=$here/$2.dict
   mkdir -p "$found/$2"
-  nice -n 10 "$binary" "$3" -timeout=20 -report_slow_units=1 -rss_limit_mb=256 -malloc_limit_mb=256 -max_len=4096 \
+  nice -n 10 "$binary" "$3" -timeout=${VPSDE_FUZZ_TIMEOUT:-20} -report_slow_units=1 -rss_limit_mb=256 -malloc_limit_mb=256 -max_len=4096 \
     -print_final_stats=1 -artifact_prefix="$found/$2-" $dict "$found/$2" "$here/corpus/$2" >"$4" 2>&1
   for slow in "$found/$2"-slow-unit-*; do [ ! -e "$slow" ] || keep_slow "$binary" "$slow"; done
 }
