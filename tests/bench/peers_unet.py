@@ -150,8 +150,7 @@ def fact(path, name):
 class Bench:
     def __init__(self, vpsde, rounds, model):
         self.vpsde, self.rounds, self.model = vpsde, rounds, model
-        rows = {line.split()[0]: line for line in call([vpsde, "bench"]).splitlines() if line.startswith("multiply-adds")}
-        self.ceiling = [float(v) for v in rows["multiply-adds"].split()[-2:]]
+        self.ceiling = [c["flops"] / 1e9 for c in json.loads(call([vpsde, "bench", "--json"]))["ceilings"]]
         info = call([vpsde, "info", model])
         self.flops = float(next(line for line in info.splitlines() if "MFLOP" in line).split("MFLOP")[0].split()[-1]) * 1e6
         print(f"ceiling {self.ceiling[0]:.0f} GFLOP/s on one thread, {self.ceiling[1]:.0f} on all; {self.flops / 1e6:.0f} MFLOP an image (direct convolutions)")
