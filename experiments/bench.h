@@ -19,9 +19,6 @@ vpsde_status vpsde_bench_solvers(vpsde_bench_table *table, const vpsde_cli *cli)
  * and 4096 rows. */
 vpsde_status vpsde_bench_models(vpsde_bench_table *table, const vpsde_model *model,
                                 const vpsde_cli *cli);
-/* Operations of one row's evaluation, multiplications and additions; 0: not known. Closed forms count a
- * call of exp as one. */
-double vpsde_bench_flops(const vpsde_model *model);
 
 /* Where the time of `vpsde sample` goes, a row an entry of the sampler: the run itself, with its run
  * file in `folder`, which is removed. `started`: seconds it took to come here. */

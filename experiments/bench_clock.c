@@ -103,10 +103,13 @@ static void draw(const vpsde_block *block, size_t k, unsigned number, size_t d, 
     own.times.noise += lap(start);
 }
 
-/* From the last step's end to now, without the network that the log may have called. */
+/* From the last step's end to now, without the network that the log may have called; of the two readings
+ * one lies in between. */
 static void close_gap(double now)
 {
-    if (own.step_end > 0) own.times.log += fmax(now - own.step_end - own.inside, 0);
+    if (own.step_end > 0) {
+        own.times.log += fmax(now - own.step_end - watched->read - own.inside, 0);
+    }
     own.step_end = 0;
     own.inside = 0;
 }

@@ -1,67 +1,55 @@
-#include <math.h>
 #include <stdio.h>
 #include <time.h>
 
+#include "analysis/report_json.h"
 #include "core/ceiling.h"
 #include "experiments/bench_table.h"
 #include "experiments/commit.h"
 
-static void text(const char *key, const char *value)
-{
-    printf("\"%s\": \"", key);
-    for (const char *c = value; *c; c++) {
-        if ((unsigned char)*c < ' ') continue;
-        printf(*c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
-    }
-    printf("\"");
-}
-
-static void machine(size_t threads)
+static void put_machine(vpsde_json *j, size_t threads)
 {
     char cpu[256], created[32] = "";
     const time_t now = time(NULL);
     struct tm utc;
     vpsde_ceiling_cpu(cpu, sizeof(cpu));
     if (gmtime_r(&now, &utc)) strftime(created, sizeof(created), "%Y-%m-%dT%H:%M:%SZ", &utc);
-    printf("  \"machine\": {");
-    text("created", created);
-    printf(", ");
-    text("version", vpsde_version());
-    printf(", ");
-    text("commit", VPSDE_COMMIT);
-    printf(", ");
-    text("cpu", cpu);
-    printf(", ");
-    text("isa", vpsde_ceiling_isa());
-    printf(", \"threads\": %zu}", threads);
+    vpsde_json_object(j, "machine");
+    vpsde_json_text(j, "created", created);
+    vpsde_json_text(j, "version", vpsde_version());
+    vpsde_json_text(j, "commit", VPSDE_COMMIT);
+    vpsde_json_text(j, "cpu", cpu);
+    vpsde_json_text(j, "isa", vpsde_ceiling_isa());
+    vpsde_json_number(j, "threads", (double)threads);
+    vpsde_json_end_object(j);
 }
 
-static void row(const vpsde_bench_table *t, size_t i)
+static void put_table(vpsde_json *j, const vpsde_bench_table *t)
 {
     const vpsde_bench_form *f = t->form;
-    printf("%s\n    {", i ? "," : "");
-    text(f->row, t->names[i]);
-    for (size_t c = 0; c < f->n_columns; c++) {
-        const double value = t->values[i * f->n_columns + c];
-        printf(", \"%s\": ", f->columns[c].name);
-        if (isfinite(value)) {
-            printf("%.9g", value);
-        } else {
-            printf("null");
+    vpsde_json_list(j, f->name);
+    for (size_t i = 0; i < t->n; i++) {
+        vpsde_json_object(j, NULL);
+        vpsde_json_text(j, f->row, t->names[i]);
+        for (size_t c = 0; c < f->n_columns; c++) {
+            vpsde_json_number(j, f->columns[c].name, t->values[i * f->n_columns + c]);
         }
+        vpsde_json_end_object(j);
     }
-    printf("}");
+    vpsde_json_end_list(j);
 }
 
-void vpsde_bench_json(const vpsde_bench_table *const *tables, size_t n_tables, size_t threads)
+vpsde_status vpsde_bench_json(const vpsde_bench_table *const *tables, size_t n_tables,
+                              size_t threads)
 {
-    printf("{\n");
-    machine(threads);
+    vpsde_json j = {.text = NULL};
+    vpsde_json_object(&j, NULL);
+    put_machine(&j, threads);
     for (size_t t = 0; t < n_tables; t++) {
-        if (tables[t]->n == 0) continue;
-        printf(",\n  \"%s\": [", tables[t]->form->name);
-        for (size_t i = 0; i < tables[t]->n; i++) row(tables[t], i);
-        printf("\n  ]");
+        if (tables[t]->n > 0) put_table(&j, tables[t]);
     }
-    printf("\n}\n");
+    vpsde_json_end_object(&j);
+    const vpsde_status status = j.status;
+    if (status == VPSDE_OK) printf("%.*s\n", (int)j.length, j.text);
+    vpsde_json_free(&j);
+    return status;
 }

@@ -1,13 +1,11 @@
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/ceiling.h"
 #include "core/clock.h"
 #include "core/mem.h"
 #include "core/parallel.h"
 #include "experiments/bench.h"
-#include "models/mixture.h"
 #include "models/mlp.h"
 #include "models/unet.h"
 
@@ -27,53 +25,6 @@ const vpsde_bench_form vpsde_bench_models_form = {
     .columns = columns,
     .n_columns = sizeof(columns) / sizeof(columns[0]),
 };
-
-/* ---- operations ------------------------------------------------------------------------------ */
-
-/* As models/gaussian_mixture.c goes: residual, score, exponent, weighted sum; two turns of a component
- * that is rotated. */
-static double of_mixture(const vpsde_model *model)
-{
-    const mixture *m = model->impl;
-    const double d = (double)m->d;
-    double sum = 0;
-    for (size_t k = 0; k < m->n; k++) {
-        sum += 7 * d + 3 + (m->rotation[k] == MIXTURE_UNROTATED ? 0 : 4 * d * d);
-    }
-    return sum;
-}
-
-/* Products of the layers; the time's are done once a call. */
-static double of_mlp(const vpsde_model *model)
-{
-    vpsde_model view = *model; /* vpsde_mlp_tensor gives weights to write */
-    size_t hidden = 0, dim = 0, layers = 0, rows, cols;
-    char *name = NULL;
-    (void)vpsde_mlp_tensor(&view, "input.weight", &hidden, &dim);
-    for (bool there = true; there; layers += there) {
-        if (vpsde_format(&name, "layers.%zu.linear1.weight", layers) != VPSDE_OK) break;
-        there = vpsde_mlp_tensor(&view, name, &rows, &cols) != NULL;
-        free(name);
-    }
-    return 4.0 * (double)hidden * (double)(dim + layers * hidden);
-}
-
-static double of_unet(const vpsde_model *model)
-{
-    return vpsde_graph_flops(vpsde_unet_graph(model));
-}
-
-double vpsde_bench_flops(const vpsde_model *model)
-{
-    static const struct {
-        const char *name;
-        double (*flops)(const vpsde_model *model);
-    } kinds[] = {{"gaussian-mixture", of_mixture}, {"mlp", of_mlp}, {"unet", of_unet}};
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        if (strcmp(model->type->name, kinds[i].name) == 0) return kinds[i].flops(model);
-    }
-    return 0;
-}
 
 /* ---- evaluations ----------------------------------------------------------------------------- */
 
@@ -138,7 +89,7 @@ static vpsde_status measure(vpsde_bench_table *table, const vpsde_model *model,
                             const vpsde_coef *coef, double ceiling, const vpsde_cli *cli)
 {
     static const size_t rows[] = {1, 64, 4096};
-    const double longest = 2, flops = vpsde_bench_flops(model);
+    const double longest = 2, flops = vpsde_model_flops(model);
     const size_t most = model->block_rows ? model->block_rows : 256;
     evaluation v = {.model = model, .coef = *coef};
     double *value;

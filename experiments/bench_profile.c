@@ -86,7 +86,7 @@ static vpsde_status sit(sitting *t, size_t entry)
 static void fill(double *value, const sitting *t, double started, double ceiling)
 {
     const vpsde_bench_times *s = &t->times;
-    const double n = (double)t->workers, flops = vpsde_bench_flops(t->s->model) * s->flows;
+    const double n = (double)t->workers, flops = vpsde_model_flops(t->s->model) * s->flows;
     const double files = t->sampling - t->begun + t->finished - t->sampled;
     const double wall = started + t->finished - t->begun - s->clock / n;
     value[WALL] = wall;

@@ -37,7 +37,9 @@ void vpsde_bench_table_clear(vpsde_bench_table *table);
 void vpsde_bench_print(const vpsde_bench_table *table);
 /* The group /bench/NAME. */
 vpsde_status vpsde_bench_store(const vpsde_bench_table *table, vpsde_run *run);
-/* {"machine": {...}, "NAME": [{"ROW": "...", "COLUMN": 1.5, ...}, ...], ...} on stdout; null for NaN. */
-void vpsde_bench_json(const vpsde_bench_table *const *tables, size_t n_tables, size_t threads);
+/* {"machine": {...}, "NAME": [{"ROW": "...", "COLUMN": 1.5, ...}, ...], ...} on stdout; null for NaN.
+ * ENOMEM. */
+vpsde_status vpsde_bench_json(const vpsde_bench_table *const *tables, size_t n_tables,
+                              size_t threads);
 
 #endif

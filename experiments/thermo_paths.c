@@ -1,5 +1,6 @@
 /* Heat, work and entropy along forward and reverse paths: /thermo, /thermo/forward, /thermo/reverse,
  * /thermo/relaxation. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,14 +10,20 @@
 #include "experiments/thermo_record.h"
 #include "experiments/thermo_summary.h"
 
+/* What a sampler adds to the model's score and its terminal law, or NULL. */
+static const char *addition(const vpsde_clip *clip, double guidance, bool has_init)
+{
+    return clip->kind != VPSDE_CLIP_NONE ? "sampler.clip or dynamic_threshold"
+           : guidance != 0               ? "sampler.guidance"
+           : has_init                    ? "sampler.init"
+                                         : NULL;
+}
+
 /* Paths are of the model alone: what a sampler adds would be another force. */
 static vpsde_status check(const vpsde_setup *s)
 {
     const vpsde_sampler_setup *sampler = &s->sampler;
-    const char *extra = sampler->clip.kind != VPSDE_CLIP_NONE ? "sampler.clip or dynamic_threshold"
-                        : sampler->classes.guidance != 0      ? "sampler.guidance"
-                        : sampler->init                       ? "sampler.init"
-                                                              : NULL;
+    const char *extra = addition(&sampler->clip, sampler->classes.guidance, sampler->init != NULL);
     if (vpsde_solver_is_adaptive(sampler->entries[0].solver)) {
         return vpsde_fail(VPSDE_ECONFIG,
                           "thermo: paths go by the grid of the first solver, and %s chooses its "
@@ -64,18 +71,70 @@ static size_t model_of(const char **lines, const char *config)
 }
 
 /* A model in closed form has no checksum to tell it by, but its whole description is in the run. */
-static vpsde_status check_model(const vpsde_setup *s)
+static bool same_model(const vpsde_setup *s, const char *config)
 {
-    char *config;
     const char *theirs, *ours;
-    if (*s->model->sha256) return VPSDE_OK;
-    VPSDE_TRY(vpsde_run_read_text(&config, s->thermo.run, "/", "config"));
+    if (*s->model->sha256) return true;
     const size_t n = model_of(&theirs, config), m = model_of(&ours, s->resolved);
-    const bool same = n == m && n > 0 && memcmp(theirs, ours, n) == 0;
-    free(config);
-    if (same) return VPSDE_OK;
-    return vpsde_fail(VPSDE_EDATA, "%s: was sampled from another model than the configuration's",
-                      s->thermo.run);
+    return n == m && n > 0 && memcmp(theirs, ours, n) == 0;
+}
+
+/* The force of the recorded paths is to be this model's, at the labels that are asked here. */
+static vpsde_status check_force(const vpsde_setup *s, vpsde_config *theirs)
+{
+    const vpsde_process_spec *process = vpsde_process_get_spec(s->process);
+    vpsde_config *sampler, *labels;
+    vpsde_clip clip;
+    double guidance, scale, offset;
+    const char *init;
+    VPSDE_TRY(vpsde_config_section(&sampler, theirs, "sampler"));
+    VPSDE_TRY(vpsde_config_section(&labels, theirs, "process"));
+    VPSDE_TRY(vpsde_setup_read_clip(&clip, sampler));
+    VPSDE_TRY(vpsde_config_real(&guidance, sampler, "guidance", 0, -INFINITY, INFINITY));
+    VPSDE_TRY(vpsde_config_text(&init, sampler, "init", ""));
+    VPSDE_TRY(vpsde_config_real(&scale, labels, "label_scale", process->label_scale, -INFINITY,
+                                INFINITY));
+    VPSDE_TRY(vpsde_config_real(&offset, labels, "label_offset", process->label_offset, -INFINITY,
+                                INFINITY));
+    const char *extra = addition(&clip, guidance, *init);
+    if (extra) {
+        return vpsde_fail(VPSDE_EDATA,
+                          "%s: was sampled with %s; paths are to follow the model's own score from "
+                          "the terminal law",
+                          s->thermo.run, extra);
+    }
+    if (!*s->model->sha256 || (scale == process->label_scale && offset == process->label_offset)) {
+        return VPSDE_OK;
+    }
+    return vpsde_fail(VPSDE_EDATA,
+                      "%s: its network was asked at label %g t %+g, the configuration asks at %g t "
+                      "%+g",
+                      s->thermo.run, scale, offset, process->label_scale, process->label_offset);
+}
+
+static vpsde_status check_recorded(const vpsde_setup *s)
+{
+    char *verb, *text = NULL;
+    vpsde_config *theirs = NULL;
+    VPSDE_TRY(vpsde_run_read_text(&verb, s->thermo.run, "/", "verb"));
+    const bool sampled = strcmp(verb, "sample") == 0;
+    free(verb);
+    if (!sampled) {
+        return vpsde_fail(VPSDE_EDATA, "%s: is no run file of sample", s->thermo.run);
+    }
+    vpsde_status status = vpsde_run_read_text(&text, s->thermo.run, "/", "config");
+    if (status == VPSDE_OK && !same_model(s, text)) {
+        status =
+            vpsde_fail(VPSDE_EDATA, "%s: was sampled from another model than the configuration's",
+                       s->thermo.run);
+    }
+    if (status == VPSDE_OK) {
+        status = vpsde_config_parse(&theirs, text, strlen(text), s->thermo.run, "/", NULL, 0);
+    }
+    if (status == VPSDE_OK) status = check_force(s, theirs);
+    vpsde_config_close(theirs);
+    free(text);
+    return status;
 }
 
 static vpsde_status prepare(both *p, const vpsde_setup *s, const vpsde_cli *cli)
@@ -87,7 +146,7 @@ static vpsde_status prepare(both *p, const vpsde_setup *s, const vpsde_cli *cli)
     p->forward = p->reverse;
     VPSDE_TRY(set_classes(p, s));
     if (!*s->thermo.run) return VPSDE_OK;
-    VPSDE_TRY(check_model(s));
+    VPSDE_TRY(check_recorded(s));
     VPSDE_TRY(
         vpsde_record_open(&p->record, s->thermo.run, s->sampler.entries[0].label, &p->reverse));
     if (!cli->quiet) {

@@ -103,6 +103,20 @@ static vpsde_status check_shapes(const vpsde_record *r, const vpsde_sampling *ru
                       p->path, p->group, r->count, run->count);
 }
 
+/* One file of weights may be read in several ways. */
+static vpsde_status check_reading(const char *path, const vpsde_h5_node *theirs,
+                                  const vpsde_model *ours)
+{
+    const char *prediction = vpsde_prediction_name(ours->prediction);
+    const char *compute = vpsde_compute_name(ours->compute);
+    const char *predicted = vpsde_h5_node_text(theirs, "prediction");
+    const char *computed = vpsde_h5_node_text(theirs, "compute");
+    if (strcmp(predicted, prediction) == 0 && strcmp(computed, compute) == 0) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EDATA,
+                      "%s: its network gave %s in %s, the configuration's gives %s in %s", path,
+                      predicted, computed, prediction, compute);
+}
+
 static vpsde_status check_law(const vpsde_record *r, const vpsde_sampling *run)
 {
     const struct vpsde_record_parts *p = r->parts;
@@ -120,7 +134,7 @@ static vpsde_status check_law(const vpsde_record *r, const vpsde_sampling *run)
                           "%s: was sampled from a model of SHA-256 '%s', this one has '%s'",
                           p->path, weights, run->model->sha256);
     }
-    return VPSDE_OK;
+    return *weights ? check_reading(p->path, model, run->model) : VPSDE_OK;
 }
 
 /* The nodes of the grid, and a Gaussian for every step above t = 0. */
@@ -201,7 +215,8 @@ static vpsde_status check(vpsde_record *r, const vpsde_sampling *run)
 /* ---- what kernel is it? ---------------------------------------------------------------------- */
 
 /* Least squares of m on u and v (n), by Gram and Schmidt, for near the noise end v - u is all there is
- * beside u. False where more than rounding is left. */
+ * beside u; on u alone where v is no more than its multiple, as a Gaussian's eps is. False where more than
+ * rounding is left. */
 static bool fit(size_t n, const double *m, const double *u, const double *v, double tolerance,
                 double on[2])
 {
@@ -216,7 +231,7 @@ static bool fit(size_t n, const double *m, const double *u, const double *v, dou
         rr += r * r;
         rm += r * m[e];
     }
-    on[1] = rr > 0 ? rm / rr : 0;
+    on[1] = sqrt(rr) > tolerance * sqrt(uu) ? rm / rr : 0;
     for (size_t e = 0; e < n; e++) um += u[e] * (m[e] - on[1] * v[e]);
     on[0] = uu > 0 ? um / uu : 0;
     for (size_t e = 0; e < n; e++) {

@@ -85,10 +85,7 @@ static vpsde_status show(const bench *b)
     if (b->cli->quiet && !b->cli->json) return VPSDE_OK;
     VPSDE_TRY(vpsde_threads(&threads, b->cli->threads));
     for (size_t t = 0; t < N_TABLES; t++) tables[t] = &b->table[t];
-    if (b->cli->json) {
-        vpsde_bench_json(tables, N_TABLES, threads);
-        return VPSDE_OK;
-    }
+    if (b->cli->json) return vpsde_bench_json(tables, N_TABLES, threads);
     printf("instruction set %s, %zu threads\n", vpsde_ceiling_isa(), threads);
     for (size_t t = 0; t < N_TABLES; t++) {
         if (tables[t]->n > 0) putchar('\n');

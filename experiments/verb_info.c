@@ -10,8 +10,20 @@
 #include "core/h5_list.h"
 #include "core/mem.h"
 #include "experiments/cli.h"
-#include "experiments/info_network.h"
+#include "experiments/info_scheduler.h"
 #include "models/diffusers.h"
+
+static vpsde_status describe_network(const vpsde_model *m)
+{
+    const double flops = vpsde_model_flops(m);
+    char *lines = NULL;
+    if (m->type->describe) VPSDE_TRY(m->type->describe(&lines, m));
+    if (lines) fputs(lines, stdout);
+    free(lines);
+    if (flops > 0)
+        printf("work         %.1f MFLOP %s\n", flops / 1e6, m->rank == 3 ? "an image" : "a row");
+    return VPSDE_OK;
+}
 
 static vpsde_status describe_model(const char *path)
 {
@@ -22,7 +34,7 @@ static vpsde_status describe_model(const char *path)
         printf("%s%zu", i ? " x " : " = ", m->shape[i]);
     printf("\nprediction   %s\nparameters   %zu\nsha256       %s\n",
            vpsde_prediction_name(m->prediction), m->n_parameters, m->sha256);
-    vpsde_info_network(m);
+    const vpsde_status status = describe_network(m);
     if (m->process.schedule) {
         printf("process      %s, label %g t %+g\n", m->process.schedule->name,
                m->process.label_scale, m->process.label_offset);
@@ -32,7 +44,7 @@ static vpsde_status describe_model(const char *path)
         }
     }
     vpsde_model_destroy(m);
-    return VPSDE_OK;
+    return status;
 }
 
 static vpsde_status describe_folder(const char *path)

@@ -367,6 +367,18 @@ vpsde_status vpsde_gaussian_mixture_create(vpsde_model **out, size_t n_component
     return vpsde_model_wrap(out, &vpsde_model_gaussian_mixture, dim, m);
 }
 
+/* Residual, score, exponent (3), weight (4), weighted sum; two turns of a component that is rotated. */
+static double flops(const vpsde_model *model)
+{
+    const mixture *m = model->impl;
+    const double d = (double)m->d;
+    double sum = 0;
+    for (size_t k = 0; k < m->n; k++) {
+        sum += 7 * d + 7 + (m->rotation[k] == MIXTURE_UNROTATED ? 0 : 4 * d * d);
+    }
+    return sum;
+}
+
 const vpsde_model_type vpsde_model_gaussian_mixture = {
     .name = "gaussian-mixture",
     .source = "closed form: convolution of Gaussians",
@@ -382,4 +394,5 @@ const vpsde_model_type vpsde_model_gaussian_mixture = {
     .draw = draw,
     .log_p_of = log_p_of,
     .draw_of = draw_of,
+    .flops = flops,
 };

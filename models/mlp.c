@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/config.h"
+#include "core/mem.h"
 #include "core/parallel.h"
 #include "models/mlp_net.h"
 #include "models/model.h"
@@ -220,6 +221,21 @@ static vpsde_status eval(const vpsde_model *model, void *ws, const vpsde_eval *e
     return status;
 }
 
+/* Products of the layers; the time's are done once a call. */
+static double flops(const vpsde_model *model)
+{
+    const mlp_net *const net = model->impl;
+    return 4.0 * (double)net->hidden * (double)(net->dim + net->layers * net->hidden);
+}
+
+static vpsde_status describe(char **lines, const vpsde_model *model)
+{
+    const mlp_net *const net = model->impl;
+    return vpsde_format(lines,
+                        "network      residual SiLU, %zu layer%s of %zu, %zu time features\n",
+                        net->layers, net->layers == 1 ? "" : "s", net->hidden, net->features);
+}
+
 const vpsde_model_type vpsde_model_mlp = {
     .name = "mlp",
     .source = "He et al. 2016 (arXiv:1603.05027); Ho et al. 2020 (arXiv:2006.11239)",
@@ -231,5 +247,7 @@ const vpsde_model_type vpsde_model_mlp = {
     .workspace_create = workspace_create,
     .workspace_destroy = mlp_tape_destroy,
     .eval = eval,
+    .flops = flops,
+    .describe = describe,
     .trainer = &mlp_trainer,
 };

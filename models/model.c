@@ -227,3 +227,8 @@ vpsde_status vpsde_model_draw(const vpsde_model *model, const vpsde_coef *c, uin
     if (!classes || !type->draw_of) return type->draw(model, c, seed, purpose, first, n, x);
     return type->draw_of(model, c, seed, purpose, first, n, classes, x);
 }
+
+double vpsde_model_flops(const vpsde_model *model)
+{
+    return model->type->flops ? model->type->flops(model) : 0;
+}

@@ -112,6 +112,8 @@ static vpsde_status set_compute(vpsde_model *model, vpsde_compute compute)
     return vpsde_unet_ready(model);
 }
 
+static double flops(const vpsde_model *model) { return vpsde_graph_flops(vpsde_unet_graph(model)); }
+
 const vpsde_unet_spec *vpsde_unet_get_spec(const vpsde_model *model)
 {
     const unet *const net = model->impl;
@@ -263,7 +265,7 @@ static vpsde_status eval(const vpsde_model *model, void *ws, const vpsde_eval *e
     .doc = "U-Net on images with diffusers' names: residual blocks, attention, classes.",          \
     .configure = vpsde_unet_configure, .load = vpsde_unet_load, .destroy = destroy,                \
     .workspace_create = workspace_create, .workspace_destroy = workspace_destroy, .eval = eval,    \
-    .set_compute = set_compute
+    .set_compute = set_compute, .flops = flops, .describe = vpsde_unet_describe
 
 const vpsde_model_type vpsde_model_unet = {
     COMMON,

@@ -53,6 +53,7 @@ vpsde_status vpsde_unet_configure(vpsde_model **out,
 vpsde_status vpsde_unet_load(vpsde_model **out,
                              const struct vpsde_safetensors *file); /* unet_io.c */
 vpsde_status vpsde_unet_save(const vpsde_model *model, const char *path);
+vpsde_status vpsde_unet_describe(char **lines, const vpsde_model *model); /* unet_describe.c */
 extern const vpsde_trainer_ops vpsde_unet_trainer;
 
 #endif

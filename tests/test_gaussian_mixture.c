@@ -309,6 +309,43 @@ static void rows_do_not_see_each_other(void **state)
     vpsde_model_destroy(model);
 }
 
+/* In the plane eps alone goes by tiles, eps beside a divergence row by row: the same bits, near the data and so
+ * far out that weights vanish, for whole tiles and for what is left of one. */
+static void tiles_give_the_bits_of_rows(void **state)
+{
+    enum { K = 4, MANY = 150 };
+    static const double share[K] = {0.1, 0.2, 0.3, 0.4}, mean[2 * K] = {-1, 0, 1, 0.5, 0, 2, 0, 0};
+    static const double spread[4 * K] = {0.3, 0.1,   0.1,   0.2, 0.5, 0, 0, 0.5,
+                                         0.2, -0.15, -0.15, 0.4, 0.1, 0, 0, 0.9};
+    static const double scales[] = {1, 40, 1e4};
+    static double x[2 * MANY], whole[2 * MANY], part[2 * MANY], div[MANY];
+    vpsde_model *model;
+    (void)state;
+    assert_ok(vpsde_gaussian_mixture_create(&model, K, 2, share, mean, spread));
+    for (size_t c = 0; c < N_CLOCKS * 3; c++) {
+        const vpsde_coef at_c = at(clocks[c / 3]);
+        rows(x, MANY, 2, scales[c % 3]);
+        evaluate(model, MANY, &at_c, 0, x, whole, div, 0, NULL, NULL);
+        for (size_t n = 1; n <= MANY; n += n == 1 ? 62 : n < 66 ? 1 : 84) {
+            evaluate(model, n, &at_c, 0, x, part, NULL, 0, NULL, NULL);
+            assert_memory_equal(part, whole, 2 * n * sizeof(double));
+        }
+    }
+    vpsde_model_destroy(model);
+}
+
+/* 7 d + 7 a component, and 4 d^2 for one in a basis of its own. */
+static void counts_its_operations(void **state)
+{
+    static const double spread[8] = {0.3, 0.1, 0.1, 0.2, 0.5, 0, 0, 0.5};
+    vpsde_model *model;
+    (void)state;
+    assert_ok(vpsde_gaussian_mixture_create(&model, 2, 2, (double[]){0.5, 0.5},
+                                            (double[]){-1, 0, 1, 0}, spread));
+    assert_close(vpsde_model_flops(model), 2 * 21 + 16, 0);
+    vpsde_model_destroy(model);
+}
+
 static void far_tails_are_finite(void **state)
 {
     vpsde_model *model = full_model();
@@ -520,6 +557,8 @@ int main(void)
         cmocka_unit_test(posterior_covariance_of_one_gaussian),
         cmocka_unit_test(diagonal_forms_agree_with_the_full_one),
         cmocka_unit_test(rows_do_not_see_each_other),
+        cmocka_unit_test(tiles_give_the_bits_of_rows),
+        cmocka_unit_test(counts_its_operations),
         cmocka_unit_test(far_tails_are_finite),
         cmocka_unit_test(time_zero_is_the_data),
         cmocka_unit_test(draws_have_the_right_moments),

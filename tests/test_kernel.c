@@ -1,6 +1,6 @@
 /* Kernels in the log, x' = m + c z: of every solver that has one, at several of its forms, the stored mean, c
- * and noise make the next state, the mean knows nothing of the noise, and c is what a step without a network
- * shows. Pilot samples that judge are resampled class by class. */
+ * and noise make the next state, the mean knows nothing of the noise, and c is what the states of a linear
+ * network show, step by step. Pilot samples that judge are resampled class by class. */
 #include "tests/toy.h"
 
 #include "experiments/thermo_judges.h"
@@ -117,40 +117,141 @@ static void check_form(fixture *f, const double *param)
     keep_free(&second);
 }
 
+static void end_at_data(fixture *f)
+{
+    vpsde_grid_destroy(f->grid);
+    f->grid = toy_grid(f->process, "uniform-lambda", STEPS - 1, VPSDE_LAST_EULER);
+    f->run.grid = f->grid;
+    assert_int_equal(f->grid->n_steps, STEPS);
+}
+
+/* Every form that makes noise and tells kernels; returns how many. */
+static size_t for_all_forms(fixture *f, void (*look)(fixture *f, const double *param))
+{
+    size_t n = 0;
+    for (size_t s = 0; (f->run.solver = vpsde_solver_at(s)) != NULL; s++) {
+        const vpsde_solver_type *solver = f->run.solver;
+        double param[VPSDE_PARAM_MAX];
+        if (!solver->kernel_std) continue;
+        const bool stages = strcmp(solver->name, "sde-dpmpp-3m") == 0;
+        if (!stages) {
+            set_params(param, solver, "");
+            if (vpsde_solver_is_stochastic(solver, param)) look(f, param), n++;
+        }
+        for (size_t form = 0; solver->forms && solver->forms[form]; form++) {
+            set_params(param, solver, solver->forms[form]);
+            const bool two = stages && param[1] == 0; /* start=keep */
+            const bool adams = strcmp(solver->name, "sa-solver") == 0 && param[1] == 3 &&
+                               param[2] == 0 && param[5] == 0;
+            if (two || adams || !vpsde_solver_is_stochastic(solver, param)) continue;
+            look(f, param);
+            n++;
+        }
+    }
+    return n;
+}
+
 static void the_log_tells_kernels(void **state)
 {
     (void)state;
     fixture f;
     size_t n = 0;
+    set_up(&f, 1e-2);
     for (int to_data = 0; to_data < 2; to_data++) {
-        set_up(&f, 1e-2);
-        if (to_data) {
-            vpsde_grid_destroy(f.grid);
-            f.grid = toy_grid(f.process, "uniform-lambda", STEPS - 1, VPSDE_LAST_EULER);
-            f.run.grid = f.grid;
-            assert_int_equal(f.grid->n_steps, STEPS);
-        }
-        for (size_t s = 0; (f.run.solver = vpsde_solver_at(s)) != NULL; s++) {
-            const vpsde_solver_type *solver = f.run.solver;
-            double param[VPSDE_PARAM_MAX];
-            if (!solver->kernel_std) continue;
-            const bool stages = strcmp(solver->name, "sde-dpmpp-3m") == 0;
-            if (!stages) {
-                set_params(param, solver, "");
-                if (vpsde_solver_is_stochastic(solver, param)) check_form(&f, param), n++;
-            }
-            for (size_t form = 0; solver->forms && solver->forms[form]; form++) {
-                set_params(param, solver, solver->forms[form]);
-                const bool two = stages && param[1] == 0; /* start=keep */
-                const bool adams = strcmp(solver->name, "sa-solver") == 0 && param[1] == 3 &&
-                                   param[2] == 0 && param[5] == 0;
-                if (two || adams || !vpsde_solver_is_stochastic(solver, param)) continue;
-                check_form(&f, param);
-                n++;
-            }
-        }
-        tear_down(&f);
+        if (to_data) end_at_data(&f);
+        n += for_all_forms(&f, check_form);
     }
+    tear_down(&f);
+    assert_true(n >= 40);
+}
+
+/* eps = sigma x (1/2 + alpha): no Gaussian's, but what a solver makes of it is linear in all states so far and in
+ * the step's noise, the same for every component. */
+static vpsde_status linear_eval(const vpsde_model *model, void *ws, const vpsde_eval *e)
+{
+    (void)ws;
+    for (size_t i = 0; i < e->n; i++) {
+        const vpsde_coef *c = &e->coef[i * e->coef_stride];
+        for (size_t j = 0; j < model->dim; j++) {
+            const size_t at = i * model->dim + j;
+            e->eps[at] = c->sigma * (0.5 + c->alpha) * e->x[at];
+            if (e->range) e->range[at] = 0.5;
+        }
+    }
+    return VPSDE_OK;
+}
+
+enum { MANY = 24, VALUES = MANY * DIM };
+
+static void node_of(double out[VALUES], const double *column, size_t k)
+{
+    for (size_t e = 0; e < VALUES; e++) out[e] = column[(e / DIM * NODES + k) * DIM + e % DIM];
+}
+
+/* v less its part along unit vectors; returns its length. */
+static double reject(double v[VALUES], double basis[][VALUES], size_t n)
+{
+    double square = 0;
+    for (size_t q = 0; q < 2 * n; q++) { /* twice, against rounding */
+        double along = 0;
+        for (size_t e = 0; e < VALUES; e++) along += v[e] * basis[q % n][e];
+        for (size_t e = 0; e < VALUES; e++) v[e] -= along * basis[q % n][e];
+    }
+    for (size_t e = 0; e < VALUES; e++) square += v[e] * v[e];
+    return sqrt(square);
+}
+
+/* c of every step as the states show it: what x' and z have beside the states so far is c z and z. */
+static void check_widths(fixture *f, const double *param)
+{
+    double basis[NODES][VALUES];
+    keep k;
+    f->run.param = param;
+    assert_ok(sample(&k, &f->run));
+    const double *x = keep_column(&k, "x"), *z = keep_column(&k, "noise");
+    size_t n = 0;
+    for (size_t step = 0; step < STEPS; step++) {
+        double next[VALUES], noise[VALUES], *here = basis[n], dot = 0;
+        node_of(here, x, step);
+        const double before = reject(here, basis, 0), length = reject(here, basis, n);
+        for (size_t e = 0; e < VALUES; e++) here[e] /= length;
+        n += length > 1e-6 * before;
+        node_of(next, x, step + 1);
+        const double after = reject(next, basis, 0), left = reject(next, basis, n);
+        if (!(std_of[step] > 0)) {
+            assert_true(left <= 1e-9 * after);
+            continue;
+        }
+        node_of(noise, z, step);
+        const double own = reject(noise, basis, n);
+        for (size_t e = 0; e < VALUES; e++) dot += next[e] * noise[e];
+        assert_close(dot / (own * own), std_of[step], 1e-9);
+        assert_close(left, std_of[step] * own, 1e-9);
+    }
+    keep_free(&k);
+}
+
+static void set_up_linear(fixture *f, double init[VALUES])
+{
+    set_up(f, 1e-2);
+    f->model.type.eval = linear_eval;
+    vpsde_normals(init, 8, VPSDE_NOISE_TEST, 0, MANY, 0, DIM);
+    f->run.init = init;
+    f->run.count = MANY;
+}
+
+static void the_states_show_widths(void **state)
+{
+    (void)state;
+    fixture f;
+    double init[VALUES];
+    size_t n = 0;
+    set_up_linear(&f, init);
+    for (int to_data = 0; to_data < 2; to_data++) {
+        if (to_data) end_at_data(&f);
+        n += for_all_forms(&f, check_widths);
+    }
+    tear_down(&f);
     assert_true(n >= 40);
 }
 
@@ -221,6 +322,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_log_tells_kernels),
+        cmocka_unit_test(the_states_show_widths),
         cmocka_unit_test(what_has_no_kernel_says_so),
         cmocka_unit_test(judges_are_resampled_within_classes),
     };

@@ -360,6 +360,19 @@ static void reads_its_configuration(void **state)
     vpsde_config_close(config);
 }
 
+/* Two products of 8 x 3 at the ends, two of 8 x 8 a layer, two operations a multiply-add. */
+static void tells_its_work_and_its_layers(void **state)
+{
+    char *lines;
+    (void)state;
+    vpsde_model *const model = network(3, 8, 2, 4);
+    assert_close(vpsde_model_flops(model), 2 * (2 * 8 * 3 + 2 * 2 * 8 * 8), 0);
+    assert_ok(model->type->describe(&lines, model));
+    assert_string_equal(lines, "network      residual SiLU, 2 layers of 8, 4 time features\n");
+    free(lines);
+    vpsde_model_destroy(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,6 +383,7 @@ int main(void)
         cmocka_unit_test(tangents_are_derivatives),
         cmocka_unit_test(adjoint_agrees),
         cmocka_unit_test(tangents_are_linear),
+        cmocka_unit_test(tells_its_work_and_its_layers),
         cmocka_unit_test(refuses_sizes),
         cmocka_unit_test(reads_its_configuration),
     };

@@ -103,6 +103,11 @@ typedef struct vpsde_model_type {
                             double *x);
     /** Between evaluations, from one thread. NULL: there is no choice. */
     vpsde_status (*set_compute)(vpsde_model *model, vpsde_compute compute);
+    /** Operations of one row's evaluation, multiplications and additions; a call of exp counts as one.
+     *  NULL: not known. */
+    double (*flops)(const vpsde_model *model);
+    /** What it is made of, in lines of `vpsde info`: fresh memory. ENOMEM. NULL: nothing to say. */
+    vpsde_status (*describe)(char **lines, const vpsde_model *model);
     const struct vpsde_trainer_ops *trainer; /* models/train.h; NULL unless trainable */
 } vpsde_model_type;
 
@@ -175,6 +180,9 @@ VPSDE_API int vpsde_prediction_find(const char *name);
  *  training for a continuous schedule, 0 for a model that knows every t. vpsde_sample and
  *  vpsde_likelihood_run refuse a process whose t_min lies below. ENOMEM. */
 VPSDE_API vpsde_status vpsde_model_t_min(double *t_min, const vpsde_model *model);
+
+/** Operations of one row's evaluation; 0: not known. */
+VPSDE_API double vpsde_model_flops(const vpsde_model *model);
 
 VPSDE_API vpsde_status vpsde_model_workspace_create(void **ws, const vpsde_model *model,
                                                     size_t rows, size_t tangents);

@@ -15,7 +15,7 @@ model = source + "/models/pretrained/fashion-mnist-unet.safetensors"
 folder = "/usr/share/datasets/fashion-mnist/t10k-"
 assert os.path.getsize(model) <= 8 * 2**20, os.path.getsize(model)
 info = subprocess.run([vpsde, "info", model], check=True, capture_output=True, text=True).stdout
-for fact in ("unet", "784 = 1 x 28 x 28", "prediction   v", "classes      10 and none", "vp-linear"):
+for fact in ("unet", "784 = 1 x 28 x 28", "prediction   v", "classes      10 and none", "vp-linear", "3 levels of 1 residual block", "work         466.5 MFLOP an image"):
     assert fact in info, (fact, info)
 
 images = np.frombuffer(gzip.open(folder + "images-idx3-ubyte.gz").read(), np.uint8, offset=16).reshape(-1, 784)[:6000] / 127.5 - 1

@@ -138,6 +138,13 @@ def check_recorded():
     with h5py.File("few.h5") as few, h5py.File("em-read.h5") as whole:
         assert (few["thermo/reverse/work"][:] == whole["thermo/reverse/work"][:70]).all()
     run("rerun", "em-read.h5", "-q")
+    # eps of a centred Gaussian is a multiple of x, so that the step's two numbers are one.
+    centred = ("--set", "model.weights=[1]", "--set", "model.means=[[0, 0]]", "--set", "model.variances=[0.25]")
+    for dtype, tolerance in ("float64", 1e-11), ("float32", 2e-3):
+        logged("euler-maruyama", "centred.h5", *centred, "--force", "--set", "sampler.count=200", "--set", "log.dtype=" + dtype)
+        run("thermo", "centred.h5", "-o", "centred-read.h5", "-q", "--force")
+        run("thermo", "centred.h5", "-o", "centred-anew.h5", "-q", "--force", "--set", "thermo.run=")
+        agree("centred-read.h5", "centred-anew.h5", tolerance)
     for solver in ("ancestral", "{solver: ancestral, variance: optimal}", "sde-dpmpp-2m"):
         logged(solver, "other.h5", "--force", "--set", "sampler.count=600")
         run("thermo", "other.h5", "-o", "other-read.h5", "-q", "--force", "--threads", "2")
@@ -183,6 +190,14 @@ def check_record_refusals():
                             ("model.weights=[0.5, 0.5]", "was sampled from"), ("sampler.solver=heun", "has no samples of heun")):
         text = run("thermo", "c.yaml", "-o", "no.h5", "--set", "thermo.run=" + path, "--set", override, code=4)
         assert words in text, text
+    np.save("start.npy", np.zeros((20, 2)))
+    classes = ("--set", "model.classes=[0, 1]")
+    for force in ("clip=[-0.5, 0.5]", "dynamic_threshold={quantile: 0.9, min: 0.3}", "guidance=2", "init=start.npy"):
+        logged("euler-maruyama", "forced.h5", *classes, "--force", "--set", "sampler.count=20", "--set", "sampler." + force)
+        text = run("thermo", "c.yaml", "-o", "no.h5", *classes, "--set", "thermo.count=20", "--set", "thermo.run=" + os.path.abspath("forced.h5"), code=4)
+        assert "was sampled with sampler." + force.split("=")[0].replace("dynamic_threshold", "clip or dynamic_threshold") in text, text
+    text = run("thermo", "c.yaml", "-o", "no.h5", "--set", "thermo.run=" + os.path.abspath("em-read.h5"), code=4)
+    assert "is no run file of sample" in text, text
     text = run("thermo", "c.yaml", "-o", "no.h5", "--set", "thermo.run=" + os.path.abspath("s.h5"), code=4)
     assert "log.fields: [x, eps, kernel] (it has no eps, kernel)" in text, text
     logged("euler-maruyama", "thin.h5", "--set", "log.times=11", "--set", "sampler.count=5")
@@ -208,6 +223,11 @@ def check_networks():
             assert abs(entropy[0] - np.log(2 * np.pi * np.e)) < 1e-12 and np.isfinite(entropy).all()
     with h5py.File("net.h5") as file:
         assert file["thermo/forward/heat"].shape == (90,)
+    run("sample", "net.yaml", "-o", "asked.h5", "-q", "--set", "log={times: all, fields: [x, eps, kernel]}")
+    read = ("thermo", "net.yaml", "-o", "asked-read.h5", "--force", "--set", "thermo.run=" + os.path.abspath("asked.h5"))
+    assert "the 90 first of 90 samples" in run(*read)
+    assert "asked at label 1000 t -1, the configuration asks at 500 t -1" in run(*read, "--set", "process.label_scale=500", "--set", "process.override=true", code=4)
+    assert "its network gave eps in float32, the configuration's gives v in float32" in run(*read, "--set", "model.prediction=v", "--set", "process.override=true", code=4)
     assert "draws no samples" in run("thermo", "net.yaml", "-o", "no.h5", "--set", "thermo.from=model", code=3)
 
 
