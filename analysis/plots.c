@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/file.h"
 #include "core/mem.h"
 
 #define VPSDE_PLOT(name) extern const vpsde_plot vpsde_plot_##name;
@@ -140,7 +141,9 @@ static vpsde_status make(bool *made, const vpsde_plot *plot, const vpsde_page *r
     vpsde_status status = name_files(path, folder, plot->name);
     if (status == VPSDE_OK) status = vpsde_format(&file, "%s.dat", plot->name);
     for (size_t i = 0; i < SUFFIXES && status == VPSDE_OK && !force; i++) {
-        if (access(path[i], F_OK) != 0) continue;
+        bool there;
+        status = vpsde_file_is_there(&there, path[i]);
+        if (status != VPSDE_OK || !there) continue;
         status = vpsde_fail(VPSDE_EEXIST, "%s exists; --force overwrites it", path[i]);
     }
     if (status == VPSDE_OK) status = write_files(&empty, plot, r, path, file);

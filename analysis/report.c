@@ -25,11 +25,12 @@ static const vpsde_page_section *const sections[] = {
 enum { N_SECTIONS = sizeof(sections) / sizeof(sections[0]) };
 
 /* Only `verify` has a configuration that is none. */
-static void parse_config(vpsde_page *r, const char *text)
+static vpsde_status parse_config(vpsde_page *r, const char *text)
 {
-    if (vpsde_config_parse(&r->config, text, strlen(text), r->name, "/", NULL, 0) != VPSDE_OK) {
-        r->config = NULL;
-    }
+    const vpsde_status status =
+        vpsde_config_parse(&r->config, text, strlen(text), r->name, "/", NULL, 0);
+    if (status != VPSDE_OK) r->config = NULL;
+    return status == VPSDE_ENOMEM ? status : VPSDE_OK;
 }
 
 static vpsde_status check_schema(const vpsde_page *r)
@@ -61,13 +62,13 @@ vpsde_status vpsde_page_open(vpsde_page *r, const char *path)
     VPSDE_TRY(vpsde_file_open(&fd, &size, path)); /* errno's text, regular files only */
     close(fd);
     VPSDE_TRY(vpsde_h5_tree_open(&r->tree, path));
-    const vpsde_status status = check_schema(r);
-    if (status != VPSDE_OK) {
-        vpsde_page_close(r);
-        return status;
+    vpsde_status status = check_schema(r);
+    if (status == VPSDE_OK) {
+        status =
+            parse_config(r, vpsde_h5_node_text(vpsde_h5_tree_find(&r->tree, "/", NULL), "config"));
     }
-    parse_config(r, vpsde_h5_node_text(vpsde_h5_tree_find(&r->tree, "/", NULL), "config"));
-    return VPSDE_OK;
+    if (status != VPSDE_OK) vpsde_page_close(r);
+    return status;
 }
 
 void vpsde_page_close(vpsde_page *r)
@@ -149,7 +150,9 @@ vpsde_status vpsde_page_write(const vpsde_page *r, const char *path, bool force)
 {
     vpsde_json data = {.text = NULL};
     char *temporary;
-    if (!force && access(path, F_OK) == 0) {
+    bool there = false;
+    if (!force) VPSDE_TRY(vpsde_file_is_there(&there, path));
+    if (there) {
         return vpsde_fail(VPSDE_EEXIST, "%s exists; --force overwrites it", path);
     }
     vpsde_status status = vpsde_page_data(&data, r);

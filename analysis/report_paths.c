@@ -55,15 +55,17 @@ static void put_mixture(const vpsde_page *r, vpsde_config *model)
     static const char *const keys[] = {"weights", "means", "variances", "covariances"};
     double *v[4] = {NULL}, *covariance = NULL;
     size_t rank[4] = {0}, dims[4][3] = {{0}};
-    bool good = true;
-    for (size_t k = 0; k < 4 && good; k++) {
-        good = vpsde_config_numbers(&v[k], &rank[k], dims[k], 3, model, keys[k]) == VPSDE_OK;
+    vpsde_status status = VPSDE_OK;
+    for (size_t k = 0; k < 4 && status == VPSDE_OK; k++) {
+        status = vpsde_config_numbers(&v[k], &rank[k], dims[k], 3, model, keys[k]);
     }
+    bool good = status == VPSDE_OK;
     const size_t n = good && v[1] && rank[1] == 2 && dims[1][1] == 2 ? dims[1][0] : 0;
     const size_t which = v[3] ? 3 : 2;
-    good = n > 0 && v[which] && (!v[0] || (rank[0] == 1 && dims[0][0] == n)) &&
-           vpsde_alloc(&covariance, 4 * n, sizeof(*covariance)) == VPSDE_OK &&
-           expand(covariance, n, v[which], rank[which], dims[which]);
+    good = n > 0 && v[which] && (!v[0] || (rank[0] == 1 && dims[0][0] == n));
+    if (good) status = vpsde_alloc(&covariance, 4 * n, sizeof(*covariance));
+    if (status == VPSDE_ENOMEM) r->json->status = status; /* not a page that lacks it */
+    good = good && status == VPSDE_OK && expand(covariance, n, v[which], rank[which], dims[which]);
     if (good) {
         vpsde_json_object(r->json, "mixture");
         vpsde_json_list(r->json, "weights");

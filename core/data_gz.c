@@ -30,6 +30,8 @@ static const char *next_member(inflation *z)
     return inflateReset(&z->stream) == Z_OK ? NULL : "zlib failed";
 }
 
+static const char no_memory[] = "not enough memory to inflate it";
+
 /* Runs until the end of the input, the cap or an error; the sentence of what is wrong, or NULL. */
 static const char *run(inflation *z)
 {
@@ -43,7 +45,7 @@ static const char *run(inflation *z)
         z->stream.avail_out = out;
         const int code = inflate(&z->stream, Z_NO_FLUSH);
         const size_t used = in - z->stream.avail_in, made = out - z->stream.avail_out;
-        if (code == Z_MEM_ERROR) return "not enough memory to inflate it";
+        if (code == Z_MEM_ERROR) return no_memory;
         if (code != Z_OK && code != Z_BUF_ERROR && code != Z_STREAM_END) {
             return z->stream.msg ? z->stream.msg : "damaged";
         }
@@ -67,7 +69,9 @@ static vpsde_status inflate_file(inflation *z, const char *path)
     }
     const char *wrong = run(z);
     vpsde_status status = VPSDE_OK;
-    if (wrong) {
+    if (wrong == no_memory) {
+        status = vpsde_fail(VPSDE_ENOMEM, "%s: %s", path, wrong);
+    } else if (wrong) {
         status = vpsde_fail(VPSDE_EDATA, "%s: not a valid gzip file: %s, at byte %zu", path, wrong,
                             z->used);
     }

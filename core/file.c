@@ -52,6 +52,13 @@ int vpsde_fd_replace(int fd, const void *data, size_t n)
     return cut != 0 ? -1 : vpsde_fd_write(fd, data, n);
 }
 
+vpsde_status vpsde_file_is_there(bool *there, const char *path)
+{
+    *there = access(path, F_OK) == 0;
+    if (*there || errno == ENOENT || errno == ENOTDIR) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EIO, "%s: cannot be looked for: %s", path, strerror(errno));
+}
+
 vpsde_status vpsde_sync_folder_of(const char *path)
 {
     char copy[PATH_MAX]; /* no memory is asked for: the file is there already */

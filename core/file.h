@@ -3,6 +3,7 @@
 #ifndef VPSDE_CORE_FILE_H
 #define VPSDE_CORE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <vpsde/status.h>
@@ -30,6 +31,9 @@ int vpsde_fd_write(int fd, const void *data, size_t n);
 int vpsde_fd_sync(int fd);
 /* A descriptor just opened: its file holds these bytes alone. */
 int vpsde_fd_replace(int fd, const void *data, size_t n);
+
+/* Is there anything of this name? Only ENOENT and ENOTDIR say that there is not; EIO for all else. */
+vpsde_status vpsde_file_is_there(bool *there, const char *path);
 
 /* Makes what was renamed to `path` durable: fsync of its folder. EIO. */
 vpsde_status vpsde_sync_folder_of(const char *path);

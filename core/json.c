@@ -1,5 +1,6 @@
 #include "core/json.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -51,10 +52,15 @@ bool vpsde_json_in_parse(vpsde_json_in **out, vpsde_json_in_error *error, const 
 {
     json_error_t e;
     *out = NULL;
+    error->memory = false;
     if (!is_bounded(error, text, length, limits)) return false;
+    errno = 0; /* jansson has a code for want of memory, and seldom says it */
     *out = json_loadb(text, length, JSON_REJECT_DUPLICATES, &e);
     if (*out) return true;
-    (void)snprintf(error->text, sizeof(error->text), "is not valid JSON: %.150s", e.text);
+    error->memory = errno == ENOMEM || json_error_code(&e) == json_error_out_of_memory;
+    (void)snprintf(error->text, sizeof(error->text), "%s: %.150s",
+                   error->memory ? "cannot be read for want of memory" : "is not valid JSON",
+                   e.text);
     error->line = e.line > 0 ? (size_t)e.line : 0;
     error->position = e.position > 0 ? (size_t)e.position : 0;
     return false;
@@ -65,7 +71,8 @@ vpsde_status vpsde_json_in_read(vpsde_json_in **out, const char *text, size_t le
 {
     vpsde_json_in_error error;
     if (!vpsde_json_in_parse(out, &error, text, length, &file_limits)) {
-        return vpsde_fail(VPSDE_EDATA, "%s: %s, in line %zu", where, error.text, error.line);
+        return vpsde_fail(error.memory ? VPSDE_ENOMEM : VPSDE_EDATA, "%s: %s, in line %zu", where,
+                          error.text, error.line);
     }
     if (json_is_object(*out)) return VPSDE_OK;
     vpsde_json_in_free(*out);

@@ -25,6 +25,7 @@ typedef enum vpsde_json_in_kind {
 typedef struct vpsde_json_in_error {
     char text[192];
     size_t line, position; /* position in bytes */
+    bool memory;           /* nothing is wrong with the text: memory has ended */
 } vpsde_json_in_error;
 
 /* What bounds the memory of the values that a text makes: levels of maps and lists, and commas. */

@@ -19,6 +19,7 @@ vpsde_status vpsde_size_mul(size_t *out, size_t a, size_t b, const char *what)
 vpsde_status vpsde_alloc(void *out, size_t count, size_t size)
 {
     size_t bytes;
+    memset(out, 0, sizeof(void *));
     VPSDE_TRY(vpsde_size_mul(&bytes, count, size, "allocation"));
     if (bytes > SIZE_MAX - ALIGNMENT) {
         return vpsde_fail(VPSDE_ENOMEM, "cannot allocate %zu bytes", bytes);

@@ -78,8 +78,8 @@ static vpsde_status parse_header(vpsde_json_in **out, const unsigned char *text,
                           text[0]);
     }
     if (vpsde_json_in_parse(out, &error, (const char *)text, length, &limits)) return VPSDE_OK;
-    return vpsde_fail(VPSDE_EDATA, "%s: header %s, at byte %zu", path, error.text,
-                      PREFIX + error.position);
+    return vpsde_fail(error.memory ? VPSDE_ENOMEM : VPSDE_EDATA, "%s: header %s, at byte %zu", path,
+                      error.text, PREFIX + error.position);
 }
 
 static vpsde_status read_metadata(vpsde_safetensors *file)

@@ -90,8 +90,9 @@ static vpsde_status open_rows(vpsde_bench *b)
         VPSDE_TRY(vpsde_alloc(&b->reference, values, sizeof(*b->reference)));
     }
     b->owns_target = !b->reference || vpsde_compare_draws(s);
+    if (b->owns_target) return vpsde_alloc(&b->target, values, sizeof(*b->target));
     b->target = b->reference;
-    return b->owns_target ? vpsde_alloc(&b->target, values, sizeof(*b->target)) : VPSDE_OK;
+    return VPSDE_OK;
 }
 
 static vpsde_status open_bench(vpsde_bench *b, const vpsde_cli *cli)

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
+#include "core/file.h"
 #include "core/mem.h"
 
 enum { LOSS, LOSS_EMA, GRADIENT_NORM, LEARNING_RATE, N_COLUMNS };
@@ -124,7 +124,9 @@ vpsde_status vpsde_loss_curve_read(vpsde_loss_curve *curve, const char *path, ui
     curve->done = steps < curve->steps ? steps : curve->steps;
     for (size_t c = 0; c < N_COLUMNS; c++) {
         vpsde_status status = VPSDE_EDATA;
-        if (access(path, F_OK) == 0) {
+        bool there;
+        VPSDE_TRY(vpsde_file_is_there(&there, path));
+        if (there) {
             status = read_column(curve->column[c], path, columns[c].name, curve->done);
         }
         if (status != VPSDE_OK && status != VPSDE_EDATA) return status;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/file.h"
 #include "core/mem.h"
 #include "experiments/build_facts.h"
 
@@ -288,7 +289,9 @@ vpsde_status vpsde_setup_spares_inputs(const vpsde_setup *s, const vpsde_cli *cl
         s->sampler.init_path, s->betas_path, s->decode.from, s->likelihood.control_path,
         s->inpaint.path,      s->thermo.run};
     struct stat file;
-    if (stat(output, &file) != 0) return VPSDE_OK;
+    bool there;
+    VPSDE_TRY(vpsde_file_is_there(&there, output));
+    if (!there || stat(output, &file) != 0) return VPSDE_OK;
     for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++) {
         if (is_file(inputs[i], &file)) {
             return vpsde_fail(VPSDE_EEXIST, "%s: is an input of this run; choose another output",

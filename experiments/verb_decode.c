@@ -84,17 +84,20 @@ static bool says(const vpsde_cli *cli, const char *key)
 }
 
 /* Is the input a run file of encode, whose latents are meant? */
-static bool holds_latents(const vpsde_cli *cli)
+static vpsde_status holds_latents(bool *holds, const vpsde_cli *cli)
 {
+    *holds = false;
     if (says(cli, "sampler.init=") || says(cli, "decode=") || says(cli, "decode.from=")) {
-        return false;
+        return VPSDE_OK;
     }
-    return vpsde_input_is_run_of(cli, "encode");
+    return vpsde_input_is_run_of(holds, cli, "encode");
 }
 
 static vpsde_status run(const vpsde_cli *cli)
 {
-    if (!holds_latents(cli)) return vpsde_job_run(&vpsde_job_decode, cli);
+    bool holds;
+    VPSDE_TRY(holds_latents(&holds, cli));
+    if (!holds) return vpsde_job_run(&vpsde_job_decode, cli);
     return vpsde_job_run_with(&vpsde_job_decode, cli, "decode.from");
 }
 

@@ -1,3 +1,7 @@
+#include <dirent.h>
+#include <errno.h>
+#include <libgen.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +14,9 @@
 #include "core/mem.h"
 #include "experiments/job.h"
 #include "experiments/run_manifest.h"
+
+/* Of a repetition without a name, before the number of its process. */
+#define RERUN ".rerun-"
 
 enum { DIFFERENCES_SHOWN = 40, CHANGES = 512 };
 
@@ -125,19 +132,50 @@ static vpsde_status repeat(const rerun *r)
 }
 
 /* Nothing of a repetition without a name is kept, finished or not. */
-static void remove_all(const rerun *r)
+static void remove_all(const char *again)
 {
     static const char *const beside[] = {".safetensors", ".state.safetensors", ".samples.pgm",
-                                         ".samples.ppm"};
+                                         ".samples.ppm", ".lock"};
     vpsde_run *unfinished = NULL;
-    if (vpsde_run_reopen(&unfinished, r->again) == VPSDE_OK) vpsde_run_destroy(unfinished, 1);
-    (void)unlink(r->again);
-    for (size_t i = 0; r->model && i < sizeof(beside) / sizeof(beside[0]); i++) {
+    if (vpsde_run_reopen(&unfinished, again) == VPSDE_OK) vpsde_run_destroy(unfinished, 1);
+    (void)unlink(again);
+    for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++) {
         char *path;
-        if (with_ending(&path, r->again, beside[i]) != VPSDE_OK) continue;
+        if (with_ending(&path, again, beside[i]) != VPSDE_OK) continue;
         (void)unlink(path);
         free(path);
     }
+}
+
+/* "net.rerun-17.state.safetensors" -> 17, where the process 17 is no more; 0 for all other names. */
+static long dead_process(const char *name, const char *stem)
+{
+    char *end;
+    const size_t length = strlen(stem);
+    if (strncmp(name, stem, length) != 0) return 0;
+    const long pid = strtol(name + length, &end, 10);
+    return *end == '.' && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH ? pid : 0;
+}
+
+/* What repetitions of this file left that were killed. */
+static vpsde_status sweep(const rerun *r)
+{
+    char *stem, *copy = NULL, *again;
+    VPSDE_TRY(with_ending(&stem, r->cli->input, RERUN));
+    vpsde_status status = vpsde_strdup(&copy, stem);
+    const char *slash = strrchr(stem, '/');
+    const char *name = slash ? slash + 1 : stem;
+    DIR *folder = status == VPSDE_OK ? opendir(dirname(copy)) : NULL;
+    for (const struct dirent *entry; folder && (entry = readdir(folder));) {
+        const long pid = dead_process(entry->d_name, name);
+        if (pid == 0 || vpsde_format(&again, "%s%ld.h5", stem, pid) != VPSDE_OK) continue;
+        remove_all(again);
+        free(again);
+    }
+    if (folder) closedir(folder);
+    free(copy);
+    free(stem);
+    return status;
 }
 
 /* ---- comparing ------------------------------------------------------------------------------- */
@@ -208,7 +246,7 @@ static bool is_same_file(const char *a, const char *b)
 static vpsde_status name_outputs(rerun *r)
 {
     char ending[64];
-    snprintf(ending, sizeof(ending), ".rerun-%ld.h5", (long)getpid());
+    snprintf(ending, sizeof(ending), RERUN "%ld.h5", (long)getpid());
     VPSDE_TRY(r->cli->output ? vpsde_strdup(&r->again, r->cli->output)
                              : with_ending(&r->again, r->cli->input, ending));
     if (is_same_file(r->again, r->cli->input)) {
@@ -236,13 +274,14 @@ static vpsde_status run_and_compare(rerun *r)
     VPSDE_TRY(check_run(r));
     VPSDE_TRY(name_outputs(r));
     VPSDE_TRY(check_inputs(r->cli->input));
+    VPSDE_TRY(sweep(r));
     vpsde_status status = repeat(r);
     vpsde_progress_done();
     if (has_result(status, r)) status = compare(r);
     if (r->cli->output || status == VPSDE_EEXIST) return status;
     char message[1024];
     snprintf(message, sizeof(message), "%s", vpsde_last_error());
-    remove_all(r);
+    remove_all(r->again);
     if (status == VPSDE_ESTOPPED) {
         return vpsde_fail(status, "%s: rerun stopped by signal; nothing is kept", r->cli->input);
     }
@@ -267,7 +306,9 @@ const vpsde_verb vpsde_verb_rerun = {
            "(SHA-256), runs once more and compares every dataset, attribute and group outside "
            "/provenance. Says 'identical', or names what differs, where first, and what changed "
            "since: CPU, compiler, commit, libraries, threads. Without -o the second file lies "
-           "beside RUN.h5 for as long as it takes; a training's model too. Example:\n\n"
+           "beside RUN.h5 for as long as it takes; a training's model too; what a killed rerun "
+           "left is removed "
+           "by the next. Example:\n\n"
            "  vpsde sample experiments/mixture.yaml -o run.h5\n"
            "  vpsde rerun run.h5\n\n"
            "Exit code 1: it differs; 4: an input has changed or is gone.",

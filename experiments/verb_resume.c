@@ -1,8 +1,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "core/file.h"
 #include "core/mem.h"
 #include "core/ranks.h"
 #include "experiments/job.h"
@@ -11,7 +11,9 @@
 static vpsde_status look_at_file(const vpsde_cli *cli)
 {
     char *status_text;
-    if (access(cli->input, F_OK) != 0) {
+    bool there;
+    VPSDE_TRY(vpsde_file_is_there(&there, cli->input));
+    if (!there) {
         return vpsde_fail(VPSDE_EDATA,
                           "%s: there is nothing to resume: neither the file nor %s.parts holds a "
                           "run",

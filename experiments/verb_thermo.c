@@ -39,7 +39,9 @@ static bool says_run(const vpsde_cli *cli)
 static vpsde_status run(const vpsde_cli *cli)
 {
     char *missing;
-    if (!vpsde_input_is_run_of(cli, "sample") || says_run(cli)) {
+    bool is_sample;
+    VPSDE_TRY(vpsde_input_is_run_of(&is_sample, cli, "sample"));
+    if (!is_sample || says_run(cli)) {
         return vpsde_job_run(&vpsde_job_thermo, cli);
     }
     VPSDE_TRY(vpsde_record_lacks(&missing, cli->input, NULL));

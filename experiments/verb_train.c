@@ -95,7 +95,9 @@ static vpsde_status check_outputs(const files *f, const vpsde_cli *cli)
     const char *const paths[] = {f->model, f->state, f->curve};
     if (cli->force || cli->resume) return VPSDE_OK;
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-        if (access(paths[i], F_OK) == 0) {
+        bool there;
+        VPSDE_TRY(vpsde_file_is_there(&there, paths[i]));
+        if (there) {
             return vpsde_fail(VPSDE_EEXIST,
                               "%s: exists; --resume goes on from it, --force starts "
                               "anew",

@@ -1,20 +1,23 @@
 #include "experiments/with_run.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/mem.h"
 
-bool vpsde_input_is_run_of(const vpsde_cli *cli, const char *verb)
+vpsde_status vpsde_input_is_run_of(bool *is, const vpsde_cli *cli, const char *verb)
 {
     char *own;
     const char *suffix = strrchr(cli->input, '.');
-    if (!suffix || strcmp(suffix, ".h5") != 0) return false;
-    if (vpsde_run_read_text(&own, cli->input, "/", "verb") != VPSDE_OK) return false;
-    const bool same = strcmp(own, verb) == 0;
+    *is = false;
+    if (!suffix || strcmp(suffix, ".h5") != 0) return VPSDE_OK;
+    const vpsde_status status = vpsde_run_read_text(&own, cli->input, "/", "verb");
+    if (status != VPSDE_OK) return status == VPSDE_ENOMEM ? status : VPSDE_OK;
+    *is = strcmp(own, verb) == 0;
     free(own);
-    return same;
+    return VPSDE_OK;
 }
 
 /* KEY='PATH' as YAML has it. */
@@ -23,7 +26,8 @@ static vpsde_status name_run(char **override, const char *key, const char *input
     char path[PATH_MAX], quoted[2 * PATH_MAX];
     size_t n = 0;
     if (!realpath(input, path)) {
-        return vpsde_fail(VPSDE_EDATA, "%s: cannot be found", input);
+        return vpsde_fail(errno == ENOMEM ? VPSDE_ENOMEM : VPSDE_EDATA, "%s: cannot be found: %s",
+                          input, strerror(errno));
     }
     for (const char *c = path; *c; c++) {
         if (*c == '\'') quoted[n++] = '\'';

@@ -4,8 +4,8 @@
 
 #include "experiments/job.h"
 
-/* Is the input a run file of that verb? */
-bool vpsde_input_is_run_of(const vpsde_cli *cli, const char *verb);
+/* Is the input a run file of that verb? No where it cannot be read, which is said later; ENOMEM. */
+vpsde_status vpsde_input_is_run_of(bool *is, const vpsde_cli *cli, const char *verb);
 
 /* The job with KEY=cli->input set, absolute, because the configuration lies inside the file. */
 vpsde_status vpsde_job_run_with(const vpsde_job *job, const vpsde_cli *cli, const char *key);

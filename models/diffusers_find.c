@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "core/file.h"
 #include "core/mem.h"
 #include "core/safetensors_set.h"
 #include "models/diffusers.h"
@@ -22,10 +22,12 @@ bool vpsde_is_folder(const char *path)
 static vpsde_status find(char **out, const char *folder, const char *name)
 {
     VPSDE_TRY(vpsde_format(out, "%s/%s", folder, name));
-    if (access(*out, F_OK) == 0) return VPSDE_OK;
+    bool there;
+    const vpsde_status status = vpsde_file_is_there(&there, *out);
+    if (status == VPSDE_OK && there) return VPSDE_OK;
     free(*out);
     *out = NULL;
-    return VPSDE_OK;
+    return status;
 }
 
 static vpsde_status no_weights(const char *folder)

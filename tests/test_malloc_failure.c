@@ -1,66 +1,7 @@
 /* Every allocation of our own code fails once, and from then on: each verb ends with ENOMEM, leaves no
- * partial output, and goes on or starts again to the same bits. malloc and its kin are wrapped in this
- * binary; what shared libraries allocate (HDF5, GSL, jansson, libyaml) is not seen: HDF5 1.10 crashes
- * by itself without memory, which counts as a kill. */
+ * partial output, and goes on or starts again to the same bits. */
 #include "tests/command_fixture.h"
-
-#include <errno.h>
-
-static size_t calls, fail_at; /* 0: never */
-static bool persistent;
-
-static bool fails(void)
-{
-    if (fail_at == 0) return false;
-    calls++;
-    if (persistent ? calls < fail_at : calls != fail_at) return false;
-    errno = ENOMEM;
-    return true;
-}
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__real_reallocarray(void *memory, size_t count, size_t size);
-void *__real_aligned_alloc(size_t alignment, size_t size);
-char *__real_strdup(const char *text);
-char *__real_realpath(const char *path, char *resolved);
-int __real_vasprintf(char **out, const char *format, va_list args);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-void *__wrap_reallocarray(void *memory, size_t count, size_t size);
-void *__wrap_aligned_alloc(size_t alignment, size_t size);
-char *__wrap_strdup(const char *text);
-char *__wrap_realpath(const char *path, char *resolved);
-int __wrap_vasprintf(char **out, const char *format, va_list args);
-
-void *__wrap_malloc(size_t size) { return fails() ? NULL : __real_malloc(size); }
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-void *__wrap_realloc(void *memory, size_t size)
-{
-    return fails() ? NULL : __real_realloc(memory, size);
-}
-void *__wrap_reallocarray(void *memory, size_t count, size_t size)
-{
-    return fails() ? NULL : __real_reallocarray(memory, count, size);
-}
-void *__wrap_aligned_alloc(size_t alignment, size_t size)
-{
-    return fails() ? NULL : __real_aligned_alloc(alignment, size);
-}
-char *__wrap_strdup(const char *text) { return fails() ? NULL : __real_strdup(text); }
-char *__wrap_realpath(const char *path, char *resolved)
-{
-    return fails() ? NULL : __real_realpath(path, resolved);
-}
-int __wrap_vasprintf(char **out, const char *format, va_list args)
-{
-    return fails() ? -1 : __real_vasprintf(out, format, args);
-}
+#include "tests/failing_malloc.h"
 
 /* The verb with allocation `at` failing; `resumes`: of a run that was put down at its start. */
 static vpsde_status run(const command_case *c, bool resumes, size_t at)
@@ -68,11 +9,11 @@ static vpsde_status run(const command_case *c, bool resumes, size_t at)
     const int stop = 1;
     if (resumes)
         assert_int_equal(command_run(c->verb, "conf.yaml", c->output, &stop), VPSDE_ESTOPPED);
-    calls = 0;
-    fail_at = at;
+    failing.calls = 0;
+    failing.at = at;
     const vpsde_status status = resumes ? command_run("resume", c->output, NULL, NULL)
                                         : command_run(c->verb, "conf.yaml", c->output, NULL);
-    fail_at = 0;
+    failing.at = 0;
     return status;
 }
 
@@ -101,11 +42,11 @@ static bool recovers(const command_case *c, bool resumes, size_t at)
 static void fail_each(const command_case *c, bool resumes, bool from_then_on)
 {
     size_t n;
-    persistent = from_then_on;
+    failing.persistent = from_then_on;
     command_write("conf.yaml", c->text, strlen(c->text));
     command_clean(c);
     assert_ok(run(c, resumes, SIZE_MAX));
-    const size_t all = calls, step = from_then_on && !getenv("VPSDE_TEST_EVERY") ? 5 : 1;
+    const size_t all = failing.calls, step = from_then_on && !getenv("VPSDE_TEST_EVERY") ? 5 : 1;
     double *expected = command_values(c, &n);
     for (size_t at = 1; at <= all; at += step) {
         command_clean(c);

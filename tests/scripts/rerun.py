@@ -144,6 +144,20 @@ def refusals():
     rerun("../points.npy", code=4)
 
 
+def what_cannot_be_seen_is_not_gone():
+    """A name that the system cannot look up is no free name."""
+    os.symlink("loop.h5", "loop.h5")
+    os.symlink("loop.safetensors", "loop.safetensors")
+    os.symlink("loop.html", "loop.html")
+    for words in (["report", "sample.h5", "-o", "loop.html"], ["train", "train.yaml", "-o", "loop.safetensors"],
+                  ["resume", "loop.h5"], ["sample", "sample.yaml", "-o", "loop.h5", "--force"]):
+        message = runs.call(vpsde, *words, code=None)
+        assert "Too many levels of symbolic links" in message or "not a regular file" in message, (words, message)
+    for ending in ("h5", "safetensors", "html"):
+        assert os.path.islink("loop." + ending), ending
+        os.remove("loop." + ending)
+
+
 def a_stopped_rerun_leaves_nothing():
     runs.call(vpsde, "sample", "sample.yaml", "-o", "long.h5", "-q", "--set", "sampler.init=null", "--set", "sampler.count=20000",
               "--set", "sampler.solver=pc-langevin", "--set", "sampler.steps=60")
@@ -156,6 +170,22 @@ def a_stopped_rerun_leaves_nothing():
     message = process.communicate()[1]
     assert process.returncode == 143 and "nothing is kept" in message, (process.returncode, message)
     assert set(os.listdir(".")) == before, set(os.listdir(".")) - before
+    process = subprocess.Popen([vpsde, "rerun", "long.h5", "--threads", "1"], stderr=subprocess.PIPE, text=True, env=runs.ENV)
+    while not glob.glob("long.rerun-*.parts/manifest") and process.poll() is None:
+        time.sleep(0.001)
+    process.kill()
+    process.communicate()
+    left = {f"long.rerun-{process.pid}{ending}" for ending in (".h5", ".state.safetensors", ".lock")}
+    for name in left:
+        open(name, "w").close()
+    alive = f"long.rerun-{os.getpid()}.h5", "long.rerun-x.h5"
+    for name in alive:
+        open(name, "w").close()
+    assert set(os.listdir(".")) == before | left | set(alive) | {f"long.rerun-{process.pid}.h5.parts"}, os.listdir(".")
+    rerun("../long.h5")  # it sweeps up what nobody works on
+    assert set(os.listdir(".")) == before | set(alive), set(os.listdir(".")) - before
+    for name in alive:
+        os.remove(name)
 
 
 with tempfile.TemporaryDirectory(dir=runs.FAST) as folder:
@@ -176,5 +206,6 @@ with tempfile.TemporaryDirectory(dir=runs.FAST) as folder:
     differences_are_named()
     inputs_are_checked()
     refusals()
+    what_cannot_be_seen_is_not_gone()
     a_stopped_rerun_leaves_nothing()
 print(f"{len(RUNS)} runs repeat themselves; what was changed in them is found and named")
