@@ -138,11 +138,12 @@ static vpsde_status put_metric(const vpsde_page *r, const vpsde_h5_node *node)
     vpsde_json_text(j, "name", name);
     vpsde_json_text(j, "unit", vpsde_h5_node_text(node, "units"));
     vpsde_json_text(j, "description", vpsde_h5_node_text(node, "description"));
-    VPSDE_TRY(put_ideal(r, name));
+    const vpsde_status status = put_ideal(r, name);
     vpsde_json_list(j, "mean");
     for (size_t k = 0; k < n; k++) vpsde_page_cell(j, "%" VPSDE_DIGITS_METRIC, values[k]);
     vpsde_json_end_list(j);
     free(values);
+    VPSDE_TRY(status);
     VPSDE_TRY(put_bound(r, name, "low"));
     VPSDE_TRY(put_bound(r, name, "high"));
     VPSDE_TRY(put_floor(r, name));

@@ -34,8 +34,8 @@ vpsde_status vpsde_setup_build_edit(vpsde_setup *s)
     }
     spec.t_max = s->edit.t0;
     if (s->model->type->flags & VPSDE_MODEL_DRAW) spec.terminal = VPSDE_TERMINAL_EXACT;
-    VPSDE_TRY(vpsde_process_create(&s->process, &spec)); /* the same clock, as far as t0 */
-    const vpsde_status status = vpsde_setup_build_sampler(s);
+    vpsde_status status = vpsde_process_create(&s->process, &spec); /* the same clock, to t0 */
+    if (status == VPSDE_OK) status = vpsde_setup_build_sampler(s);
     vpsde_process_destroy(s->process);
     s->process = whole;
     return status;

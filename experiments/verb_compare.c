@@ -207,7 +207,7 @@ static vpsde_status resolve_all(work *w)
         vpsde_verdict *v = &w->summary.verdict[k];
         if (v->next != nobody) status = resolve(w, v, &r);
     }
-    if (status == VPSDE_OK) free(r.of);
+    free(r.of);
     free(r.scratch);
     return status;
 }
