@@ -7,6 +7,7 @@
 #include "core/mem.h"
 #include "core/sha256.h"
 #include "experiments/run_part_list.h"
+#include "experiments/run_wide.h"
 
 enum { HEADER = sizeof(vpsde_part_header) };
 
@@ -21,7 +22,8 @@ typedef struct stage {
 
 struct vpsde_seal {
     vpsde_run_folder *folder;
-    vpsde_part_buffer part; /* of the first stage */
+    vpsde_wide *wide;               /* or NULL */
+    vpsde_part_buffer part, packed; /* of the first stage; without what is wide */
     stage write, commit;
 };
 
@@ -37,6 +39,29 @@ void vpsde_part_head(vpsde_part_header *header, const void *bytes, size_t n)
 bool vpsde_part_is_headed(const vpsde_part_header *header)
 {
     return memcmp(header->magic, magic, sizeof(magic)) == 0;
+}
+
+vpsde_status vpsde_part_reserve(vpsde_part_buffer *part, size_t more)
+{
+    size_t needed;
+    if (__builtin_add_overflow(part->used, more, &needed)) {
+        return vpsde_fail(VPSDE_EINVAL, "a record of %zu bytes is too long", more);
+    }
+    if (needed <= part->capacity) return VPSDE_OK;
+    const size_t capacity = needed < 2 * part->capacity ? 2 * part->capacity : needed;
+    unsigned char *larger = realloc(part->bytes, capacity);
+    if (!larger) return vpsde_fail(VPSDE_ENOMEM, "cannot allocate %zu bytes", capacity);
+    part->bytes = larger;
+    part->capacity = capacity;
+    return VPSDE_OK;
+}
+
+vpsde_status vpsde_part_append(vpsde_part_buffer *part, const void *bytes, size_t n)
+{
+    VPSDE_TRY(vpsde_part_reserve(part, n));
+    if (n > 0) memcpy(part->bytes + part->used, bytes, n);
+    part->used += n;
+    return VPSDE_OK;
 }
 
 vpsde_status vpsde_seal_create(vpsde_seal **out)
@@ -56,24 +81,46 @@ void vpsde_seal_destroy(vpsde_seal *seal)
     vpsde_background_destroy(seal->write.work); /* starts on the other */
     vpsde_background_destroy(seal->commit.work);
     free(seal->part.bytes);
+    free(seal->packed.bytes);
     free(seal);
 }
 
 static vpsde_status commit_part(void *context)
 {
     vpsde_seal *seal = context;
-    return vpsde_run_folder_commit(seal->folder, seal->commit.name, seal->commit.fd);
+    const vpsde_status durable = seal->wide ? vpsde_wide_sync(seal->wide) : VPSDE_OK;
+    if (durable == VPSDE_OK) {
+        return vpsde_run_folder_commit(seal->folder, seal->commit.name, seal->commit.fd);
+    }
+    vpsde_run_folder_drop(seal->folder, seal->commit.name, seal->commit.fd);
+    return durable;
+}
+
+static vpsde_status pack(vpsde_seal *seal)
+{
+    const vpsde_part_buffer *part = &seal->part;
+    seal->packed.used = 0;
+    VPSDE_TRY(vpsde_part_append(&seal->packed, part->bytes, HEADER));
+    for (size_t at = HEADER; at < part->used;) {
+        vpsde_record record;
+        memcpy(&record, part->bytes + at, sizeof(record));
+        at += sizeof(record);
+        VPSDE_TRY(vpsde_wide_pack(seal->wide, &seal->packed, &record, part->bytes + at));
+        at += (record.bytes + 7) / 8 * 8;
+    }
+    return VPSDE_OK;
 }
 
 static vpsde_status write_part(void *context)
 {
     vpsde_seal *seal = context;
-    unsigned char *bytes = seal->part.bytes;
     vpsde_part_header header;
-    vpsde_part_head(&header, bytes + HEADER, seal->part.used - HEADER);
-    memcpy(bytes, &header, HEADER);
-    VPSDE_TRY(vpsde_run_folder_write(&seal->write.fd, seal->folder, seal->write.name, bytes,
-                                     seal->part.used));
+    if (seal->wide) VPSDE_TRY(pack(seal));
+    const vpsde_part_buffer *part = seal->wide ? &seal->packed : &seal->part;
+    vpsde_part_head(&header, part->bytes + HEADER, part->used - HEADER);
+    memcpy(part->bytes, &header, HEADER);
+    VPSDE_TRY(vpsde_run_folder_write(&seal->write.fd, seal->folder, seal->write.name, part->bytes,
+                                     part->used));
     const vpsde_status before = vpsde_background_wait(seal->commit.work);
     if (before != VPSDE_OK) {
         vpsde_run_folder_drop(seal->folder, seal->write.name, seal->write.fd);
@@ -97,6 +144,8 @@ vpsde_status vpsde_seal_start(vpsde_seal *seal, vpsde_run_folder *folder, const 
     vpsde_background_start(seal->write.work, write_part, seal);
     return VPSDE_OK;
 }
+
+void vpsde_seal_widen(vpsde_seal *seal, vpsde_wide *wide) { seal->wide = wide; }
 
 vpsde_status vpsde_seal_wait(vpsde_seal *seal)
 {
