@@ -16,6 +16,7 @@
 #include "experiments/run_wide.h"
 
 enum { SEAL_BYTES = 16 << 20, TEXT_MAX = 16 << 20 };
+enum { HEADER = sizeof(vpsde_part_header) };
 
 /* Seconds between parts: one, and for many ranks so many that all of them make 20 parts a second, as
  * rank 0 has to read and remove each of them, up to 3 ms on a disk (docs/scaling.md). */
@@ -234,7 +235,7 @@ void vpsde_parts_destroy(vpsde_parts *parts)
     if (!parts) return;
     vpsde_seal_destroy(parts->seal);
     vpsde_wide_destroy(parts->wide);
-    for (size_t slot = 0; slot < OPEN_PARTS; slot++) {
+    for (size_t slot = 0; slot < VPSDE_OPEN_PARTS; slot++) {
         if (parts->open[slot].fd != 0) close(parts->open[slot].fd);
     }
     vpsde_run_folder_close(parts->folder);
