@@ -61,7 +61,7 @@ size_t vpsde_h5_chunk_rows(const vpsde_h5_dataset *spec);
 typedef struct vpsde_h5_room {
     uint64_t *chunks; /* where they begin */
     size_t n, period, piece;
-    int64_t id; /* private */
+    size_t number; /* private */
 } vpsde_h5_room;
 
 /* A file that can reserve; it may be written to beside HDF5. EIO. */
@@ -71,7 +71,7 @@ vpsde_status vpsde_h5_reserve(vpsde_h5_room *room, vpsde_h5 *file, const vpsde_h
 /* Gives the dataset its path, scales and attributes. */
 vpsde_status vpsde_h5_adopt(vpsde_h5 *file, const vpsde_h5_dataset *spec,
                             const vpsde_h5_room *room);
-/* Before the file is closed. Fine when nothing was reserved. */
+/* Frees; fine when nothing was reserved. */
 void vpsde_h5_release(vpsde_h5_room *room);
 
 /* Rows first .. first + n - 1 along the first axis. */

@@ -136,8 +136,7 @@ vpsde_status vpsde_h5_dataset_make(hid_t *id, vpsde_h5 *file, const char *path,
     *id = H5I_INVALID_HID;
     if (create >= 0 && space >= 0) {
         const hid_t type = file_type(spec->type);
-        *id = path ? H5Dcreate2(file->id, path, type, space, H5P_DEFAULT, create, H5P_DEFAULT)
-                   : H5Dcreate_anon(file->id, type, space, create, H5P_DEFAULT);
+        *id = H5Dcreate2(file->id, path, type, space, H5P_DEFAULT, create, H5P_DEFAULT);
     }
     const vpsde_status status = *id < 0 ? vpsde_h5_failed(file->path, spec->path) : VPSDE_OK;
     if (space >= 0) H5Sclose(space);

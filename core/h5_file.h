@@ -10,7 +10,8 @@
 struct vpsde_h5 {
     hid_t id;
     char *path;
-    size_t held; /* bytes of rows since the disk was last told to take them */
+    size_t reserved; /* datasets that have had room made for them */
+    size_t held;     /* bytes of rows since the disk was last told to take them */
 };
 
 /* An attribute with one dimension of n elements, or a scalar for n == 0. */
@@ -23,8 +24,7 @@ vpsde_status vpsde_h5_create_on(vpsde_h5 **out, const char *path, hid_t driver);
 /* How a dataset is cut. */
 void vpsde_h5_chunk_shape(hsize_t chunk[VPSDE_H5_RANK], const vpsde_h5_dataset *spec);
 
-/* An open dataset without scales and attributes, at `path` or (NULL) nowhere yet; reserved: with all
- * its chunks. Then these two. */
+/* An open dataset without scales and attributes; reserved: with all its chunks. Then they come. */
 vpsde_status vpsde_h5_dataset_make(hid_t *id, vpsde_h5 *file, const char *path,
                                    const vpsde_h5_dataset *spec, bool reserved);
 vpsde_status vpsde_h5_dataset_describe(vpsde_h5 *file, const vpsde_h5_dataset *spec, hid_t id);

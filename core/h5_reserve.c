@@ -2,6 +2,7 @@
  * to allocate early, but cannot leave out filling them where a filter is on: its driver for files of
  * this machine is taken with a write that, while a dataset is made, notes where raw data would go. The
  * values, each chunk's followed by its checksum, then need no HDF5. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,22 +86,34 @@ static void cut(vpsde_h5_room *room, const vpsde_h5_dataset *spec)
     room->n = periods * ((room->period + room->piece - 1) / room->piece);
 }
 
+/* Until it is adopted, for a dataset without a name would go, and its chunks with it, as it is closed. */
+enum { NAME = 32 };
+static void name_of(char name[NAME], const vpsde_h5_room *room)
+{
+    snprintf(name, NAME, "/reserved_%zu", room->number);
+}
+
 vpsde_status vpsde_h5_reserve(vpsde_h5_room *room, vpsde_h5 *file, const vpsde_h5_dataset *spec)
 {
     VPSDE_TRY(vpsde_h5_start());
     hid_t id;
+    char name[NAME];
+    room->number = file->reserved++;
+    name_of(name, room);
     cut(room, spec);
     VPSDE_TRY(vpsde_alloc(&room->chunks, room->n, sizeof(*room->chunks)));
     reserving.chunks = room->chunks;
     reserving.room = room->n;
     reserving.n = 0;
-    vpsde_status status = vpsde_h5_dataset_make(&id, file, NULL, spec, true);
+    vpsde_status status = vpsde_h5_dataset_make(&id, file, name, spec, true);
     reserving.chunks = NULL;
     if (status == VPSDE_OK && (reserving.n != room->n || !in_order(id, spec, room))) {
         status = vpsde_fail(VPSDE_EINTERNAL, "%s: HDF5 reserves %zu chunks, not %zu in a row",
                             file->path, reserving.n, room->n);
     }
-    room->id = id;
+    if (id >= 0 && H5Dclose(id) < 0 && status == VPSDE_OK) {
+        status = vpsde_h5_failed(file->path, spec->path);
+    }
     if (status != VPSDE_OK) vpsde_h5_release(room);
     return status;
 }
@@ -108,15 +121,18 @@ vpsde_status vpsde_h5_reserve(vpsde_h5_room *room, vpsde_h5 *file, const vpsde_h
 vpsde_status vpsde_h5_adopt(vpsde_h5 *file, const vpsde_h5_dataset *spec, const vpsde_h5_room *room)
 {
     VPSDE_TRY(vpsde_h5_start());
-    if (H5Olink((hid_t)room->id, file->id, spec->path, H5P_DEFAULT, H5P_DEFAULT) < 0) {
-        return vpsde_h5_failed(file->path, spec->path);
-    }
-    return vpsde_h5_dataset_describe(file, spec, (hid_t)room->id);
+    char name[NAME];
+    name_of(name, room);
+    const herr_t moved = H5Lmove(file->id, name, file->id, spec->path, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t id = moved < 0 ? H5I_INVALID_HID : H5Dopen2(file->id, spec->path, H5P_DEFAULT);
+    if (id < 0) return vpsde_h5_failed(file->path, spec->path);
+    vpsde_status status = vpsde_h5_dataset_describe(file, spec, id);
+    if (H5Dclose(id) < 0 && status == VPSDE_OK) status = vpsde_h5_failed(file->path, spec->path);
+    return status;
 }
 
 void vpsde_h5_release(vpsde_h5_room *room)
 {
-    if (room->id > 0) H5Dclose((hid_t)room->id);
     free(room->chunks);
     *room = (vpsde_h5_room){.n = 0};
 }

@@ -1,5 +1,6 @@
 #include <vpsde/run.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,9 +180,11 @@ vpsde_status vpsde_run_input(vpsde_run *run, const char *name, const char *path,
 static vpsde_status write_index(vpsde_run_index *index, vpsde_wide *wide, const char *fresh,
                                 const vpsde_run_head *head)
 {
+    if (unlink(fresh) != 0 && errno != ENOENT) { /* of an earlier try: it may be rows.h5 */
+        return vpsde_fail(VPSDE_EIO, "%s: cannot be removed: %s", fresh, strerror(errno));
+    }
     if (wide) {
         VPSDE_TRY(vpsde_run_index_write_rest(index, wide, head));
-        (void)unlink(fresh); /* of an earlier try */
         if (link(vpsde_wide_path(wide), fresh) == 0) return VPSDE_OK;
     }
     return vpsde_run_index_write(index, fresh, head); /* also where no file has two names */
