@@ -258,6 +258,9 @@ static void interrupted_runs_go_on(void **state)
     (void)state;
     put_down();
     assert_int_equal(go_on(), THERE);
+    put_down(); /* killed between the file's second name and its last */
+    assert_int_equal(link(at("run.h5.parts/rows.h5"), at("run.h5.tmp")), 0);
+    assert_int_equal(go_on(), THERE);
 }
 
 static void damage(off_t from)
