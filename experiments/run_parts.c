@@ -153,26 +153,26 @@ static vpsde_status check_earlier(const vpsde_parts *parts)
                       vpsde_run_folder_path(parts->folder));
 }
 
-/* Leaves what was appended to the threads that seal. */
-static vpsde_status hand_over(vpsde_parts *parts)
+/* Leaves what was appended to the threads that seal; now: with all that waits there. */
+static vpsde_status hand_over(vpsde_parts *parts, bool now)
 {
     const size_t bytes = parts->buffer.used;
     char name[VPSDE_PART_NAME];
     VPSDE_TRY(check_earlier(parts));
-    if (bytes == HEADER) return VPSDE_OK;
+    if (bytes == HEADER && !parts->wide) return VPSDE_OK;
     vpsde_part_name(name, parts->next);
-    parts->failed = vpsde_seal_start(parts->seal, parts->folder, name, &parts->buffer);
+    parts->failed = vpsde_seal_start(parts->seal, parts->folder, name, &parts->buffer, now);
     if (parts->failed != VPSDE_OK) return parts->failed;
     parts->next++;
     parts->sealed_bytes += (double)bytes;
     parts->buffer.used = HEADER;
-    parts->sealed_at = vpsde_clock_s();
+    if (now) parts->sealed_at = vpsde_clock_s();
     return VPSDE_OK;
 }
 
 vpsde_status vpsde_parts_seal(vpsde_parts *parts)
 {
-    VPSDE_TRY(hand_over(parts));
+    VPSDE_TRY(hand_over(parts, true));
     parts->failed = vpsde_seal_wait(parts->seal);
     return parts->failed;
 }
@@ -195,9 +195,9 @@ vpsde_status vpsde_parts_append(vpsde_parts *parts, const vpsde_record *record,
     }
     memset(to, 0, padded - stored.bytes);
     parts->buffer.used += sizeof(stored) + padded;
-    if (parts->buffer.used < SEAL_BYTES && vpsde_clock_s() - parts->sealed_at < seal_s())
-        return VPSDE_OK;
-    return hand_over(parts);
+    const bool late = vpsde_clock_s() - parts->sealed_at >= seal_s();
+    if (parts->buffer.used < SEAL_BYTES && !late) return VPSDE_OK;
+    return hand_over(parts, late || !parts->wide);
 }
 
 vpsde_status vpsde_parts_widen(vpsde_parts *parts, uint64_t id, const vpsde_table *table)

@@ -72,8 +72,8 @@ vpsde_status vpsde_parts_manifest(vpsde_parts *parts, const char *text);
 /* Bytes of all sealed parts, and what the file system has to give. */
 vpsde_status vpsde_parts_space(double *sealed, double *available, const vpsde_parts *parts);
 
-/* Adds a record made of pieces. When 16 MiB or a second are full, the part is sealed on a thread of
- * its own, after the one before. EIO stays, and comes with a later call: a part that could not be
+/* Adds a record made of pieces. When 16 MiB (without what went to rows.h5, some 8) or a second are
+ * full, the part is sealed on a thread of its own, after the one before. EIO stays, and comes with a later call: a part that could not be
  * written is never tried again. */
 vpsde_status vpsde_parts_append(vpsde_parts *parts, const vpsde_record *record,
                                 const struct iovec *pieces, size_t n_pieces);

@@ -9,7 +9,7 @@
 #include "experiments/run_part_list.h"
 #include "experiments/run_wide.h"
 
-enum { HEADER = sizeof(vpsde_part_header) };
+enum { HEADER = sizeof(vpsde_part_header), PACKED_BYTES = 8 << 20 };
 
 static const char magic[8] = {'V', 'P', 'S', 'D', 'E', 'P', '0', '2'};
 
@@ -24,6 +24,7 @@ struct vpsde_seal {
     vpsde_run_folder *folder;
     vpsde_wide *wide;               /* or NULL */
     vpsde_part_buffer part, packed; /* of the first stage; without what is wide */
+    bool now;                       /* what is packed has to be sealed */
     stage write, commit;
 };
 
@@ -98,9 +99,9 @@ static vpsde_status commit_part(void *context)
 
 static vpsde_status pack(vpsde_seal *seal)
 {
+    static const vpsde_part_header none;
     const vpsde_part_buffer *part = &seal->part;
-    seal->packed.used = 0;
-    VPSDE_TRY(vpsde_part_append(&seal->packed, part->bytes, HEADER));
+    if (seal->packed.used == 0) VPSDE_TRY(vpsde_part_append(&seal->packed, &none, HEADER));
     for (size_t at = HEADER; at < part->used;) {
         vpsde_record record;
         memcpy(&record, part->bytes + at, sizeof(record));
@@ -108,6 +109,7 @@ static vpsde_status pack(vpsde_seal *seal)
         VPSDE_TRY(vpsde_wide_pack(seal->wide, &seal->packed, &record, part->bytes + at));
         at += (record.bytes + 7) / 8 * 8;
     }
+    vpsde_wide_hurry(seal->wide);
     return VPSDE_OK;
 }
 
@@ -116,11 +118,15 @@ static vpsde_status write_part(void *context)
     vpsde_seal *seal = context;
     vpsde_part_header header;
     if (seal->wide) VPSDE_TRY(pack(seal));
-    const vpsde_part_buffer *part = seal->wide ? &seal->packed : &seal->part;
+    vpsde_part_buffer *part = seal->wide ? &seal->packed : &seal->part;
+    if (part->used == HEADER || (seal->wide && !seal->now && part->used < PACKED_BYTES)) {
+        return VPSDE_OK;
+    }
     vpsde_part_head(&header, part->bytes + HEADER, part->used - HEADER);
     memcpy(part->bytes, &header, HEADER);
     VPSDE_TRY(vpsde_run_folder_write(&seal->write.fd, seal->folder, seal->write.name, part->bytes,
                                      part->used));
+    part->used = 0;
     const vpsde_status before = vpsde_background_wait(seal->commit.work);
     if (before != VPSDE_OK) {
         vpsde_run_folder_drop(seal->folder, seal->write.name, seal->write.fd);
@@ -133,9 +139,10 @@ static vpsde_status write_part(void *context)
 }
 
 vpsde_status vpsde_seal_start(vpsde_seal *seal, vpsde_run_folder *folder, const char *name,
-                              vpsde_part_buffer *part)
+                              vpsde_part_buffer *part, bool now)
 {
     VPSDE_TRY(vpsde_background_wait(seal->write.work));
+    seal->now = now;
     const vpsde_part_buffer empty = {.bytes = seal->part.bytes, .capacity = seal->part.capacity};
     seal->folder = folder;
     seal->part = *part;

@@ -211,6 +211,11 @@ vpsde_status vpsde_wide_pack(vpsde_wide *wide, vpsde_part_buffer *part, const vp
     return vpsde_part_append(part, &padding, -stored.bytes % 8);
 }
 
+void vpsde_wide_hurry(const vpsde_wide *wide)
+{
+    (void)sync_file_range(wide->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 vpsde_status vpsde_wide_sync(const vpsde_wide *wide)
 {
     if (vpsde_fd_sync(wide->fd) == 0) return VPSDE_OK;

@@ -21,6 +21,8 @@ vpsde_status vpsde_wide_begin(vpsde_wide *wide, uint64_t id, const vpsde_table *
  * with the next the only ones that may be called beside other HDF5 work. */
 vpsde_status vpsde_wide_pack(vpsde_wide *wide, vpsde_part_buffer *part, const vpsde_record *record,
                              const unsigned char *payload);
+/* Lets the disk begin with what was packed. */
+void vpsde_wide_hurry(const vpsde_wide *wide);
 /* Makes what was packed durable. EIO. */
 vpsde_status vpsde_wide_sync(const vpsde_wide *wide);
 
