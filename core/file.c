@@ -34,6 +34,18 @@ int vpsde_fd_write(int fd, const void *data, size_t n)
     return 0;
 }
 
+int vpsde_fd_write_at(int fd, const void *data, size_t n, size_t offset)
+{
+    const char *bytes = data;
+    for (size_t done = 0; done < n;) {
+        const ssize_t more = pwrite(fd, bytes + done, n - done, (off_t)(offset + done));
+        if (more < 0 && errno == EINTR) continue;
+        if (more < 0) return -1;
+        done += (size_t)more;
+    }
+    return 0;
+}
+
 int vpsde_fd_sync(int fd)
 {
     int done;

@@ -61,12 +61,12 @@ vpsde_status vpsde_h5_failed(const char *file, const char *doing)
 }
 
 /* Low bound V18: any HDF5 since 2008 reads it, and attributes may pass 64 kB. */
-static hid_t create_file(const char *path)
+static hid_t create_file(const char *path, hid_t driver)
 {
     const unsigned order = H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED;
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS), create = H5Pcreate(H5P_FILE_CREATE);
     hid_t id = H5I_INVALID_HID;
-    if (access >= 0 && create >= 0 &&
+    if (access >= 0 && create >= 0 && (driver == 0 || H5Pset_driver(access, driver, NULL) >= 0) &&
         H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V110) >= 0 &&
         H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0 &&
         H5Pset_obj_track_times(create, 0) >= 0 && H5Pset_link_creation_order(create, order) >= 0 &&
@@ -81,13 +81,18 @@ static hid_t create_file(const char *path)
 
 vpsde_status vpsde_h5_create(vpsde_h5 **out, const char *path)
 {
+    return vpsde_h5_create_on(out, path, 0);
+}
+
+vpsde_status vpsde_h5_create_on(vpsde_h5 **out, const char *path, hid_t driver)
+{
     *out = NULL;
     VPSDE_TRY(vpsde_h5_start());
     vpsde_h5 *file;
     VPSDE_TRY(vpsde_alloc(&file, 1, sizeof(*file)));
     vpsde_status status = vpsde_strdup(&file->path, path);
     if (status == VPSDE_OK) {
-        file->id = create_file(path);
+        file->id = create_file(path, driver);
         if (file->id < 0) status = VPSDE_EIO;
     }
     if (status != VPSDE_OK) {

@@ -55,6 +55,25 @@ vpsde_status vpsde_h5_dataset_create(vpsde_h5 *file, const vpsde_h5_dataset *spe
 /* Rows of a chunk: whole multiples of it, in order, are written fastest. */
 size_t vpsde_h5_chunk_rows(const vpsde_h5_dataset *spec);
 
+/* The room of a dataset whose values somebody else writes: its bytes, in the order of the elements, are
+ * periods, each cut into chunks of `piece` bytes of which the last may be short. A chunk has its place
+ * in the file, `piece` bytes and vpsde_fletcher32_value() of them, low byte first. */
+typedef struct vpsde_h5_room {
+    uint64_t *chunks; /* where they begin */
+    size_t n, period, piece;
+    size_t number; /* private */
+} vpsde_h5_room;
+
+/* A file that can reserve; it may be written to beside HDF5. EIO. */
+vpsde_status vpsde_h5_create_roomy(vpsde_h5 **out, const char *path);
+/* Room for a dataset that is not in any group yet. EIO. */
+vpsde_status vpsde_h5_reserve(vpsde_h5_room *room, vpsde_h5 *file, const vpsde_h5_dataset *spec);
+/* Gives the dataset its path, scales and attributes. */
+vpsde_status vpsde_h5_adopt(vpsde_h5 *file, const vpsde_h5_dataset *spec,
+                            const vpsde_h5_room *room);
+/* Frees; fine when nothing was reserved. */
+void vpsde_h5_release(vpsde_h5_room *room);
+
 /* Rows first .. first + n - 1 along the first axis. */
 vpsde_status vpsde_h5_rows(vpsde_h5 *file, const char *path, size_t first, size_t n,
                            const void *data);

@@ -22,7 +22,7 @@ static hid_t file_type(vpsde_dtype type)
 }
 
 /* Whole trailing axes while they fit, then a share of the next, then single indices. */
-static void chunk_shape(hsize_t chunk[VPSDE_H5_RANK], const vpsde_h5_dataset *spec)
+void vpsde_h5_chunk_shape(hsize_t chunk[VPSDE_H5_RANK], const vpsde_h5_dataset *spec)
 {
     size_t bytes = vpsde_dtype_size(spec->type);
     for (size_t axis = spec->rank; axis-- > 0;) {
@@ -37,7 +37,7 @@ static void chunk_shape(hsize_t chunk[VPSDE_H5_RANK], const vpsde_h5_dataset *sp
 size_t vpsde_h5_chunk_rows(const vpsde_h5_dataset *spec)
 {
     hsize_t chunk[VPSDE_H5_RANK] = {1};
-    chunk_shape(chunk, spec);
+    vpsde_h5_chunk_shape(chunk, spec);
     return (size_t)chunk[0];
 }
 
@@ -57,17 +57,24 @@ static herr_t set_fill(hid_t create, vpsde_dtype type)
     }
 }
 
-static hid_t dataset_properties(const vpsde_h5_dataset *spec)
+/* Reserved chunks are all written by somebody else: what HDF5 fills them with is not. */
+static herr_t set_allocation(hid_t create, bool reserved)
+{
+    if (H5Pset_fill_time(create, reserved ? H5D_FILL_TIME_NEVER : H5D_FILL_TIME_IFSET) < 0)
+        return -1;
+    return H5Pset_alloc_time(create, reserved ? H5D_ALLOC_TIME_EARLY : H5D_ALLOC_TIME_INCR);
+}
+
+static hid_t dataset_properties(const vpsde_h5_dataset *spec, bool reserved)
 {
     hsize_t chunk[VPSDE_H5_RANK];
-    chunk_shape(chunk, spec);
+    vpsde_h5_chunk_shape(chunk, spec);
     const hid_t create = H5Pcreate(H5P_DATASET_CREATE);
     if (create < 0) return create;
     if (H5Pset_obj_track_times(create, 0) < 0 ||
         H5Pset_attr_creation_order(create, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED) < 0 ||
         H5Pset_chunk(create, (int)spec->rank, chunk) < 0 || H5Pset_fletcher32(create) < 0 ||
-        set_fill(create, spec->type) < 0 || H5Pset_fill_time(create, H5D_FILL_TIME_IFSET) < 0 ||
-        H5Pset_alloc_time(create, H5D_ALLOC_TIME_INCR) < 0) {
+        set_fill(create, spec->type) < 0 || set_allocation(create, reserved) < 0) {
         H5Pclose(create);
         return H5I_INVALID_HID;
     }
@@ -119,26 +126,38 @@ static vpsde_status write_attributes(vpsde_h5 *file, const vpsde_h5_dataset *spe
     return spec->flag_meanings ? write_flags(file, spec) : VPSDE_OK;
 }
 
+vpsde_status vpsde_h5_dataset_make(hid_t *id, vpsde_h5 *file, const char *path,
+                                   const vpsde_h5_dataset *spec, bool reserved)
+{
+    hsize_t dims[VPSDE_H5_RANK];
+    for (size_t axis = 0; axis < spec->rank; axis++) dims[axis] = spec->dims[axis];
+    const hid_t create = dataset_properties(spec, reserved);
+    const hid_t space = H5Screate_simple((int)spec->rank, dims, NULL);
+    *id = H5I_INVALID_HID;
+    if (create >= 0 && space >= 0) {
+        const hid_t type = file_type(spec->type);
+        *id = H5Dcreate2(file->id, path, type, space, H5P_DEFAULT, create, H5P_DEFAULT);
+    }
+    const vpsde_status status = *id < 0 ? vpsde_h5_failed(file->path, spec->path) : VPSDE_OK;
+    if (space >= 0) H5Sclose(space);
+    if (create >= 0) H5Pclose(create);
+    return status;
+}
+
+vpsde_status vpsde_h5_dataset_describe(vpsde_h5 *file, const vpsde_h5_dataset *spec, hid_t id)
+{
+    VPSDE_TRY(attach_scales(file, spec, id));
+    return write_attributes(file, spec);
+}
+
 vpsde_status vpsde_h5_dataset_create(vpsde_h5 *file, const vpsde_h5_dataset *spec)
 {
     VPSDE_TRY(vpsde_h5_start());
-    hsize_t dims[VPSDE_H5_RANK];
-    for (size_t axis = 0; axis < spec->rank; axis++) dims[axis] = spec->dims[axis];
-    const hid_t create = dataset_properties(spec);
-    const hid_t space = H5Screate_simple((int)spec->rank, dims, NULL);
-    hid_t id = H5I_INVALID_HID;
-    if (create >= 0 && space >= 0) {
-        id = H5Dcreate2(file->id, spec->path, file_type(spec->type), space, H5P_DEFAULT, create,
-                        H5P_DEFAULT);
-    }
-    vpsde_status status = id < 0 ? vpsde_h5_failed(file->path, spec->path) : VPSDE_OK;
-    if (status == VPSDE_OK) status = attach_scales(file, spec, id);
-    if (id >= 0 && H5Dclose(id) < 0 && status == VPSDE_OK) {
-        status = vpsde_h5_failed(file->path, spec->path);
-    }
-    if (space >= 0) H5Sclose(space);
-    if (create >= 0) H5Pclose(create);
-    return status == VPSDE_OK ? write_attributes(file, spec) : status;
+    hid_t id;
+    VPSDE_TRY(vpsde_h5_dataset_make(&id, file, spec->path, spec, false));
+    vpsde_status status = vpsde_h5_dataset_describe(file, spec, id);
+    if (H5Dclose(id) < 0 && status == VPSDE_OK) status = vpsde_h5_failed(file->path, spec->path);
+    return status;
 }
 
 /* Lets the disk work while more rows come, for otherwise it would begin when the file is done. */

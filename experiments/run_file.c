@@ -1,5 +1,6 @@
 #include <vpsde/run.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "core/sha256.h"
 #include "experiments/run_folder.h"
 #include "experiments/run_impl.h"
+#include "experiments/run_wide.h"
 
 static vpsde_status allocate(vpsde_run **out, const char *path)
 {
@@ -128,13 +130,21 @@ static void format_bytes(char out[32], double bytes)
     snprintf(out, 32, "%.3g %s", bytes, units[u]);
 }
 
+bool vpsde_run_places(const vpsde_run *run) { return vpsde_n_ranks() == 1 && !run->resumed; }
+
+/* Which of them are written once is known table by table. */
 vpsde_status vpsde_run_expect(const vpsde_run *run, double bytes)
+{
+    return vpsde_run_fits(run, vpsde_run_places(run) ? bytes : 2 * bytes);
+}
+
+vpsde_status vpsde_run_fits(const vpsde_run *run, double bytes)
 {
     char needed[32], available[32];
     double sealed, space;
     if (vpsde_rank() > 0) return VPSDE_OK;
     VPSDE_TRY(vpsde_parts_space(&sealed, &space, run->parts));
-    const double rest = 2 * (run->bytes + bytes) - sealed;
+    const double rest = run->bytes + bytes - sealed;
     if (rest <= space) return VPSDE_OK;
     format_bytes(needed, rest);
     format_bytes(available, space);
@@ -166,11 +176,26 @@ vpsde_status vpsde_run_input(vpsde_run *run, const char *name, const char *path,
     return status;
 }
 
+/* Into `fresh`; of a run that nothing has interrupted, into rows.h5, which becomes `fresh`. */
+static vpsde_status write_index(vpsde_run_index *index, vpsde_wide *wide, const char *fresh,
+                                const vpsde_run_head *head)
+{
+    if (unlink(fresh) != 0 && errno != ENOENT) { /* of an earlier try: it may be rows.h5 */
+        return vpsde_fail(VPSDE_EIO, "%s: cannot be removed: %s", fresh, strerror(errno));
+    }
+    if (wide) {
+        VPSDE_TRY(vpsde_run_index_write_rest(index, wide, head));
+        if (link(vpsde_wide_path(wide), fresh) == 0) return VPSDE_OK;
+    }
+    return vpsde_run_index_write(index, fresh, head); /* also where no file has two names */
+}
+
 static vpsde_status write_file(vpsde_run *run, const char *fresh, const char *status_text)
 {
     vpsde_run_index *index;
     const bool all = strcmp(status_text, "complete") == 0;
     if (all) VPSDE_TRY(vpsde_parts_seal(run->parts));
+    if (!all) VPSDE_TRY(vpsde_parts_leave_wide(run->parts));
     const vpsde_run_head head = {.manifest = &run->manifest,
                                  .status = status_text,
                                  .config = run->config,
@@ -183,7 +208,7 @@ static vpsde_status write_file(vpsde_run *run, const char *fresh, const char *st
         VPSDE_TRY(vpsde_run_index_create(&index, run->parts));
     }
     vpsde_status status = vpsde_run_index_check(index, all);
-    if (status == VPSDE_OK) status = vpsde_run_index_write(index, fresh, &head);
+    if (status == VPSDE_OK) status = write_index(index, vpsde_parts_wide(run->parts), fresh, &head);
     if (!known) vpsde_run_index_destroy(index);
     return status;
 }

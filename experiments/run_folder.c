@@ -129,12 +129,25 @@ vpsde_status vpsde_run_folder_size(double *bytes, const vpsde_run_folder *folder
     return VPSDE_OK;
 }
 
+vpsde_status vpsde_run_folder_taken(uint64_t *length, double *bytes, const vpsde_run_folder *folder,
+                                    const char *name)
+{
+    struct stat info = {.st_size = 0};
+    if (fstatat(folder->dir, name, &info, AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT) {
+        return vpsde_fail(VPSDE_EIO, "%s/%s: its size cannot be read: %s", folder->path, name,
+                          strerror(errno));
+    }
+    *length = (uint64_t)info.st_size;
+    *bytes = 512.0 * (double)info.st_blocks;
+    return VPSDE_OK;
+}
+
 /* Files a run puts there; `lock` goes last and by itself. */
 static bool is_ours(const char *name)
 {
     return strcmp(name, "config.yaml") == 0 || strcmp(name, "config.yaml.tmp") == 0 ||
            strcmp(name, VPSDE_RUN_MANIFEST) == 0 || strcmp(name, VPSDE_RUN_MANIFEST ".tmp") == 0 ||
-           strncmp(name, "part-", 5) == 0;
+           strcmp(name, VPSDE_RUN_ROWS) == 0 || strncmp(name, "part-", 5) == 0;
 }
 
 static vpsde_status not_listed(const vpsde_run_folder *folder, int reason)

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <vpsde/status.h>
 
@@ -11,6 +12,8 @@ typedef struct vpsde_run_folder vpsde_run_folder;
 
 /* The file whose presence says that a run began and has not been published. */
 #define VPSDE_RUN_MANIFEST "manifest"
+/* Where wide columns go (run_wide.h). */
+#define VPSDE_RUN_ROWS "rows.h5"
 
 /* Makes PATH.parts/ and locks it; with `force` an unfinished run of a dead writer in it is dropped.
  * EUSAGE: no file can have that name. EEXIST: `path` or the folder is there and !force, `path` is no
@@ -50,6 +53,10 @@ vpsde_status vpsde_run_folder_open(int *fd, const vpsde_run_folder *folder, cons
 
 /* Bytes of a file of the folder. EIO. */
 vpsde_status vpsde_run_folder_size(double *bytes, const vpsde_run_folder *folder, const char *name);
+
+/* Its length and what it takes on the disk: 0 where there is none. EIO. */
+vpsde_status vpsde_run_folder_taken(uint64_t *length, double *bytes, const vpsde_run_folder *folder,
+                                    const char *name);
 
 /* Calls visit for the name of every file. EIO. */
 vpsde_status vpsde_run_folder_each(const vpsde_run_folder *folder,

@@ -22,7 +22,7 @@ struct vpsde_run {
     const volatile int *stop;
     char **names; /* "/group/dataset" of all announced tables */
     size_t n_names, n_tables;
-    double bytes; /* of all announced rows */
+    double bytes; /* that all announced rows take, in parts and in the file made of them */
     /* the table that is being written; path NULL: none */
     struct {
         char *path;
@@ -37,6 +37,12 @@ struct vpsde_run {
 };
 
 void vpsde_run_sink_init(vpsde_run *run);
+
+/* Do its wide columns go to rows.h5? */
+bool vpsde_run_places(const vpsde_run *run);
+
+/* ECONFIG unless so many bytes more fit on the disk. */
+vpsde_status vpsde_run_fits(const vpsde_run *run, double bytes);
 
 /* Makes the names of the tables in `before` taken. */
 vpsde_status vpsde_run_claim_before(vpsde_run *run);

@@ -4,6 +4,7 @@
 #include "core/mem.h"
 #include "core/ranks.h"
 #include "experiments/run_index.h"
+#include "experiments/run_placed.h"
 
 /* Room for `more` elements of `size` bytes at the end of an array of n. */
 static vpsde_status grow(void *array, size_t n, size_t more, size_t *room, size_t size)
@@ -62,8 +63,24 @@ static vpsde_status add_table(vpsde_run_index *index, const vpsde_record *record
     return VPSDE_OK;
 }
 
+/* Does each column of the record have as many bytes as its rows take, from its first row on? */
+static bool placed_fit(const vpsde_record *record, const void *payload, const vpsde_table *table)
+{
+    if (!vpsde_placed_fits(payload, record->bytes, table->n_columns)) return false;
+    for (size_t c = 0; c < table->n_columns; c++) {
+        const size_t row = table->columns[c].width * vpsde_dtype_size(table->columns[c].type);
+        vpsde_placed placed;
+        if (!vpsde_placed_column(&placed, payload, record->bytes, c) ||
+            placed.bytes != record->n * row ||
+            (placed.n_chunks > 0 && placed.at != (record->first - table->first) * row)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Rows of the table, with the bytes that they take. */
-static bool rows_fit(const vpsde_record *record, const vpsde_table *table)
+static bool rows_fit(const vpsde_record *record, const void *payload, const vpsde_table *table)
 {
     size_t row = 0, bytes;
     for (size_t c = 0; c < table->n_columns; c++) {
@@ -74,28 +91,31 @@ static bool rows_fit(const vpsde_record *record, const vpsde_table *table)
     }
     return record->first >= table->first && record->first - table->first < table->count &&
            record->n <= table->count - (record->first - table->first) &&
-           !__builtin_mul_overflow(record->n, row, &bytes) && bytes == record->bytes;
+           !__builtin_mul_overflow(table->count, row, &bytes) &&
+           (record->kind == VPSDE_RECORD_PLACED ? placed_fit(record, payload, table)
+                                                : record->n * row == record->bytes);
 }
 
 static vpsde_status add_record(void *context, const vpsde_record *record, const void *payload,
                                vpsde_place place)
 {
     vpsde_run_index *index = context;
-    if (record->kind < VPSDE_RECORD_TABLE || record->kind > VPSDE_RECORD_FACTS) {
+    if (record->kind < VPSDE_RECORD_TABLE || record->kind > VPSDE_RECORD_PLACED) {
         return vpsde_fail(VPSDE_EIO, "the parts hold a record of an unknown kind");
     }
-    if (record->kind != VPSDE_RECORD_ROWS) return add_table(index, record, payload);
+    const bool placed = record->kind == VPSDE_RECORD_PLACED;
+    if (record->kind != VPSDE_RECORD_ROWS && !placed) return add_table(index, record, payload);
     size_t number;
     const vpsde_stored *stored = vpsde_run_index_table(index, record->table, &number);
     if (!stored)
         return VPSDE_OK; /* announced in a part that was damaged: they are computed again */
-    if (!rows_fit(record, &stored->table)) {
+    if (!rows_fit(record, payload, &stored->table)) {
         return vpsde_fail(VPSDE_EIO, "the parts hold rows that table %s does not have",
                           stored->table.path);
     }
     VPSDE_TRY(grow(&index->rows, index->n_rows, 1, &index->rows_room, sizeof(*index->rows)));
-    index->rows[index->n_rows++] =
-        (vpsde_rows){.table = number, .first = record->first, .n = record->n, .place = place};
+    index->rows[index->n_rows++] = (vpsde_rows){
+        .table = number, .first = record->first, .n = record->n, .place = place, .placed = placed};
     return VPSDE_OK;
 }
 
@@ -190,6 +210,18 @@ const vpsde_rows *vpsde_run_index_rows(const vpsde_run_index *index, size_t tabl
     while (rows < end && rows->table < table) rows++;
     while (rows + *n < end && rows[*n].table == table) (*n)++;
     return rows;
+}
+
+vpsde_status vpsde_rows_read(const vpsde_rows *rows, vpsde_parts *parts, const vpsde_row_bytes *c,
+                             uint64_t skip, uint64_t n, void *out)
+{
+    vpsde_place place = rows->place;
+    if (rows->placed) {
+        return vpsde_placed_read(parts, place, c->column, skip * c->row_bytes, n * c->row_bytes,
+                                 out);
+    }
+    place.offset += rows->n * c->before + skip * c->row_bytes;
+    return vpsde_parts_read(parts, place, out, n * c->row_bytes);
 }
 
 /* How many rows of the table are there; EINTERNAL names the first doubled or, if all are wanted,

@@ -13,7 +13,13 @@ typedef struct vpsde_rows {
     uint64_t first, n;
     vpsde_place place;
     size_t table; /* its number, in the order of coming */
+    bool placed;  /* some columns are in rows.h5 */
 } vpsde_rows;
+
+/* A column as it lies in the records: `before` bytes a row come ahead of it where none is in rows.h5. */
+typedef struct vpsde_row_bytes {
+    size_t column, row_bytes, before;
+} vpsde_row_bytes;
 
 typedef struct vpsde_run_index {
     vpsde_parts *parts;
@@ -46,6 +52,10 @@ vpsde_stored *vpsde_run_index_table(const vpsde_run_index *index, uint64_t id, s
 /* The rows of table number `table`. Borrowed. */
 const vpsde_rows *vpsde_run_index_rows(const vpsde_run_index *index, size_t table, size_t *n);
 
+/* Rows skip .. skip + n - 1 of a column of these rows. EIO. */
+vpsde_status vpsde_rows_read(const vpsde_rows *rows, vpsde_parts *parts, const vpsde_row_bytes *c,
+                             uint64_t skip, uint64_t n, void *out);
+
 typedef struct vpsde_run_head {
     const char *status, *config;
     const vpsde_manifest *manifest;
@@ -56,5 +66,8 @@ typedef struct vpsde_run_head {
  * ESTOPPED when *stop was seen. */
 vpsde_status vpsde_run_index_write(const vpsde_run_index *index, const char *path,
                                    const vpsde_run_head *head);
+/* Writes everything to rows.h5 that is not there yet, and closes it. EIO, ESTOPPED as above. */
+vpsde_status vpsde_run_index_write_rest(const vpsde_run_index *index, vpsde_wide *wide,
+                                        const vpsde_run_head *head);
 
 #endif

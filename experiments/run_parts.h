@@ -5,6 +5,7 @@
  *   config.yaml          the resolved configuration
  *   manifest             verb, seed, SHA-256 of config.yaml, inputs (run_manifest.h); the last to come
  *                        at the start, replaced as a whole, the first to go at the end
+ *   rows.h5                wide columns of a run that nothing has interrupted yet (run_wide.h)
  *   part-000000-NNNNNN   sealed: written as .tmp, fsynced, renamed, folder fsynced; never changed
  *                        again. The first number is the rank of the writer
  *
@@ -26,7 +27,8 @@
 typedef enum vpsde_record_kind {
     VPSDE_RECORD_TABLE = 1, /* an encoded vpsde_table (run_table.c) */
     VPSDE_RECORD_ROWS,      /* n rows of `table` from `first` on: column after column */
-    VPSDE_RECORD_FACTS      /* encoded facts about a group */
+    VPSDE_RECORD_FACTS,     /* encoded facts about a group */
+    VPSDE_RECORD_PLACED     /* rows of which some columns are in rows.h5 (run_placed.h) */
 } vpsde_record_kind;
 
 /* As stored; the payload follows, padded to 8 bytes. */
@@ -39,13 +41,15 @@ typedef struct vpsde_record {
 /* The first 64 bits of the SHA-256 of a payload: an announced table's name. */
 uint64_t vpsde_record_id(const void *payload, size_t bytes);
 
-/* Where a payload lies. */
+/* Where a payload lies, or values. */
+#define VPSDE_PART_ROWS SIZE_MAX /* in rows.h5 */
 typedef struct vpsde_place {
     size_t part;
     uint64_t offset;
 } vpsde_place;
 
 typedef struct vpsde_parts vpsde_parts;
+typedef struct vpsde_wide vpsde_wide;
 
 /* Makes the folder beside `path` and its durable start. EEXIST when `path` or the folder is there and
  * !force, or a living writer holds the lock (force or not); EIO. */
@@ -68,19 +72,27 @@ vpsde_status vpsde_parts_manifest(vpsde_parts *parts, const char *text);
 /* Bytes of all sealed parts, and what the file system has to give. */
 vpsde_status vpsde_parts_space(double *sealed, double *available, const vpsde_parts *parts);
 
-/* Adds a record made of pieces. When 16 MiB or a second are full, the part is sealed on a thread of
- * its own, after the one before. EIO stays, and comes with a later call: a part that could not be
+/* Adds a record made of pieces. When 16 MiB (without what went to rows.h5, some 8) or a second are
+ * full, the part is sealed on a thread of its own, after the one before. EIO stays, and comes with a later call: a part that could not be
  * written is never tried again. */
 vpsde_status vpsde_parts_append(vpsde_parts *parts, const vpsde_record *record,
                                 const struct iovec *pieces, size_t n_pieces);
+
+/* Of a table that was just announced: its wide columns go to rows.h5 from here on. One process has the
+ * run, and has had it from its start. EIO. */
+vpsde_status vpsde_parts_widen(vpsde_parts *parts, uint64_t id, const vpsde_table *table);
+/* Seals, and no more rows go to rows.h5. EIO. */
+vpsde_status vpsde_parts_leave_wide(vpsde_parts *parts);
+/* rows.h5, until it is closed, or NULL. */
+vpsde_wide *vpsde_parts_wide(const vpsde_parts *parts);
 
 /* Makes all appended records durable. */
 vpsde_status vpsde_parts_seal(vpsde_parts *parts);
 
 /* Calls visit for each sealed record in order, with its payload in memory for the call, after
  * checking each part's sum; of all ranks' parts those that are not among `seen`, which they join. EIO
- * names a damaged part; the first scan after vpsde_parts_open() keeps such a part aside and goes on
- * without it. */
+ * names a damaged part, or one whose rows in rows.h5 are; the first scan after vpsde_parts_open() keeps
+ * such a part aside and goes on without it. While rows.h5 is open its rows are not looked at. */
 typedef vpsde_status (*vpsde_record_fn)(void *context, const vpsde_record *record,
                                         const void *payload, vpsde_place place);
 vpsde_status vpsde_parts_scan(vpsde_parts *parts, vpsde_part_list *seen, vpsde_record_fn visit,

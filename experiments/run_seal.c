@@ -7,8 +7,9 @@
 #include "core/mem.h"
 #include "core/sha256.h"
 #include "experiments/run_part_list.h"
+#include "experiments/run_wide.h"
 
-enum { HEADER = sizeof(vpsde_part_header) };
+enum { HEADER = sizeof(vpsde_part_header), PACKED_BYTES = 8 << 20 };
 
 static const char magic[8] = {'V', 'P', 'S', 'D', 'E', 'P', '0', '2'};
 
@@ -21,7 +22,9 @@ typedef struct stage {
 
 struct vpsde_seal {
     vpsde_run_folder *folder;
-    vpsde_part_buffer part; /* of the first stage */
+    vpsde_wide *wide;               /* or NULL */
+    vpsde_part_buffer part, packed; /* of the first stage; without what is wide */
+    bool now;                       /* what is packed has to be sealed */
     stage write, commit;
 };
 
@@ -37,6 +40,29 @@ void vpsde_part_head(vpsde_part_header *header, const void *bytes, size_t n)
 bool vpsde_part_is_headed(const vpsde_part_header *header)
 {
     return memcmp(header->magic, magic, sizeof(magic)) == 0;
+}
+
+vpsde_status vpsde_part_reserve(vpsde_part_buffer *part, size_t more)
+{
+    size_t needed;
+    if (__builtin_add_overflow(part->used, more, &needed)) {
+        return vpsde_fail(VPSDE_EINVAL, "a record of %zu bytes is too long", more);
+    }
+    if (needed <= part->capacity) return VPSDE_OK;
+    const size_t capacity = needed < 2 * part->capacity ? 2 * part->capacity : needed;
+    unsigned char *larger = realloc(part->bytes, capacity);
+    if (!larger) return vpsde_fail(VPSDE_ENOMEM, "cannot allocate %zu bytes", capacity);
+    part->bytes = larger;
+    part->capacity = capacity;
+    return VPSDE_OK;
+}
+
+vpsde_status vpsde_part_append(vpsde_part_buffer *part, const void *bytes, size_t n)
+{
+    VPSDE_TRY(vpsde_part_reserve(part, n));
+    if (n > 0) memcpy(part->bytes + part->used, bytes, n);
+    part->used += n;
+    return VPSDE_OK;
 }
 
 vpsde_status vpsde_seal_create(vpsde_seal **out)
@@ -56,24 +82,51 @@ void vpsde_seal_destroy(vpsde_seal *seal)
     vpsde_background_destroy(seal->write.work); /* starts on the other */
     vpsde_background_destroy(seal->commit.work);
     free(seal->part.bytes);
+    free(seal->packed.bytes);
     free(seal);
 }
 
 static vpsde_status commit_part(void *context)
 {
     vpsde_seal *seal = context;
-    return vpsde_run_folder_commit(seal->folder, seal->commit.name, seal->commit.fd);
+    const vpsde_status durable = seal->wide ? vpsde_wide_sync(seal->wide) : VPSDE_OK;
+    if (durable == VPSDE_OK) {
+        return vpsde_run_folder_commit(seal->folder, seal->commit.name, seal->commit.fd);
+    }
+    vpsde_run_folder_drop(seal->folder, seal->commit.name, seal->commit.fd);
+    return durable;
+}
+
+static vpsde_status pack(vpsde_seal *seal)
+{
+    static const vpsde_part_header none;
+    const vpsde_part_buffer *part = &seal->part;
+    if (seal->packed.used == 0) VPSDE_TRY(vpsde_part_append(&seal->packed, &none, HEADER));
+    for (size_t at = HEADER; at < part->used;) {
+        vpsde_record record;
+        memcpy(&record, part->bytes + at, sizeof(record));
+        at += sizeof(record);
+        VPSDE_TRY(vpsde_wide_pack(seal->wide, &seal->packed, &record, part->bytes + at));
+        at += (record.bytes + 7) / 8 * 8;
+    }
+    vpsde_wide_hurry(seal->wide);
+    return VPSDE_OK;
 }
 
 static vpsde_status write_part(void *context)
 {
     vpsde_seal *seal = context;
-    unsigned char *bytes = seal->part.bytes;
     vpsde_part_header header;
-    vpsde_part_head(&header, bytes + HEADER, seal->part.used - HEADER);
-    memcpy(bytes, &header, HEADER);
-    VPSDE_TRY(vpsde_run_folder_write(&seal->write.fd, seal->folder, seal->write.name, bytes,
-                                     seal->part.used));
+    if (seal->wide) VPSDE_TRY(pack(seal));
+    vpsde_part_buffer *part = seal->wide ? &seal->packed : &seal->part;
+    if (part->used == HEADER || (seal->wide && !seal->now && part->used < PACKED_BYTES)) {
+        return VPSDE_OK;
+    }
+    vpsde_part_head(&header, part->bytes + HEADER, part->used - HEADER);
+    memcpy(part->bytes, &header, HEADER);
+    VPSDE_TRY(vpsde_run_folder_write(&seal->write.fd, seal->folder, seal->write.name, part->bytes,
+                                     part->used));
+    part->used = 0;
     const vpsde_status before = vpsde_background_wait(seal->commit.work);
     if (before != VPSDE_OK) {
         vpsde_run_folder_drop(seal->folder, seal->write.name, seal->write.fd);
@@ -86,9 +139,10 @@ static vpsde_status write_part(void *context)
 }
 
 vpsde_status vpsde_seal_start(vpsde_seal *seal, vpsde_run_folder *folder, const char *name,
-                              vpsde_part_buffer *part)
+                              vpsde_part_buffer *part, bool now)
 {
     VPSDE_TRY(vpsde_background_wait(seal->write.work));
+    seal->now = now;
     const vpsde_part_buffer empty = {.bytes = seal->part.bytes, .capacity = seal->part.capacity};
     seal->folder = folder;
     seal->part = *part;
@@ -97,6 +151,8 @@ vpsde_status vpsde_seal_start(vpsde_seal *seal, vpsde_run_folder *folder, const 
     vpsde_background_start(seal->write.work, write_part, seal);
     return VPSDE_OK;
 }
+
+void vpsde_seal_widen(vpsde_seal *seal, vpsde_wide *wide) { seal->wide = wide; }
 
 vpsde_status vpsde_seal_wait(vpsde_seal *seal)
 {

@@ -22,16 +22,24 @@ typedef struct vpsde_part_buffer {
     size_t used, capacity;
 } vpsde_part_buffer;
 
+/* Room for `more` bytes behind those used, and bytes put there. ENOMEM; EINVAL for too many. */
+vpsde_status vpsde_part_reserve(vpsde_part_buffer *part, size_t more);
+vpsde_status vpsde_part_append(vpsde_part_buffer *part, const void *bytes, size_t n);
+
 typedef struct vpsde_seal vpsde_seal;
+typedef struct vpsde_wide vpsde_wide;
 
 vpsde_status vpsde_seal_create(vpsde_seal **out);
 /* Waits. NULL is fine. */
 void vpsde_seal_destroy(vpsde_seal *seal);
 
-/* Starts on the part once the one before is hashed and written; *part becomes an empty buffer. The
- * failure of an earlier part may come here or from the wait. */
+/* Starts on the part once the one before is hashed and written; *part becomes an empty buffer. What
+ * is packed without its wide columns may, unless `now`, wait for more to come and become a part with it:
+ * then there is none of this name. The failure of an earlier part may come here or from the wait. */
 vpsde_status vpsde_seal_start(vpsde_seal *seal, vpsde_run_folder *folder, const char *name,
-                              vpsde_part_buffer *part);
+                              vpsde_part_buffer *part, bool now);
+/* Once all is sealed: from the next part on, wide columns are packed (run_wide.h). Borrowed. */
+void vpsde_seal_widen(vpsde_seal *seal, vpsde_wide *wide);
 /* Waits until all parts are durable. */
 vpsde_status vpsde_seal_wait(vpsde_seal *seal);
 

@@ -7,6 +7,7 @@
 #include "core/ranks.h"
 #include "core/sink.h"
 #include "experiments/run_impl.h"
+#include "experiments/run_wide.h"
 
 /* Was a fact of that name stored about the group before the run was taken up? */
 static bool facts_are_there(const vpsde_run *run, const char *group, const vpsde_fact *fact)
@@ -142,7 +143,8 @@ static vpsde_status remember_table(vpsde_run *run, const vpsde_table *table, uin
 /* A table nobody announced before. */
 static vpsde_status announce(vpsde_run *run, const vpsde_table *table, const struct iovec *piece)
 {
-    VPSDE_TRY(vpsde_run_expect(run, table_bytes(table)));
+    const double wide = vpsde_run_places(run) ? vpsde_wide_bytes(table) : 0;
+    VPSDE_TRY(vpsde_run_fits(run, 2 * table_bytes(table) - wide));
     const vpsde_status status = claim_names(run, table);
     if (status == VPSDE_EINVAL && run->resumed) {
         return vpsde_fail(VPSDE_EDATA,
@@ -155,8 +157,8 @@ static vpsde_status announce(vpsde_run *run, const vpsde_table *table, const str
         vpsde_parts_append(run->parts, &(vpsde_record){.kind = VPSDE_RECORD_TABLE}, piece, 1));
     VPSDE_TRY(vpsde_parts_seal(run->parts));
     run->n_tables++;
-    run->bytes += table_bytes(table);
-    return VPSDE_OK;
+    run->bytes += 2 * table_bytes(table) - wide;
+    return wide > 0 ? vpsde_parts_widen(run->parts, run->now.id, table) : VPSDE_OK;
 }
 
 /* `table` as it will be stored. */
@@ -333,14 +335,15 @@ void vpsde_run_sink_init(vpsde_run *run)
 /* Values of the narrow columns of one stored block, each in memory of its own type. */
 static vpsde_status load_narrow(void **data, vpsde_run *run, const vpsde_rows *rows)
 {
-    vpsde_place place = rows->place;
+    vpsde_row_bytes place = {.before = 0};
     for (size_t c = 0; c < run->now.n_columns; c++) {
-        const size_t bytes = (size_t)rows->n * run->now.row_bytes[c];
+        place.column = c;
+        place.row_bytes = run->now.row_bytes[c];
         if (run->now.single[c]) {
-            VPSDE_TRY(vpsde_alloc(&data[c], bytes, 1));
-            VPSDE_TRY(vpsde_parts_read(run->parts, place, data[c], bytes));
+            VPSDE_TRY(vpsde_alloc(&data[c], (size_t)rows->n, place.row_bytes));
+            VPSDE_TRY(vpsde_rows_read(rows, run->parts, &place, 0, rows->n, data[c]));
         }
-        place.offset += bytes;
+        place.before += place.row_bytes;
     }
     return VPSDE_OK;
 }

@@ -12,10 +12,12 @@
 #include "core/parallel.h"
 #include "core/sink.h"
 #include "experiments/run_index.h"
+#include "experiments/run_wide.h"
 
 typedef struct output {
     const vpsde_run_index *index;
     vpsde_h5 *file;
+    const vpsde_wide *wide; /* the file is rows.h5; or NULL */
     const volatile int *stop;
 } output;
 
@@ -129,28 +131,20 @@ static vpsde_status write_axes(const output *o, const vpsde_table *table)
     return VPSDE_OK;
 }
 
-/* A column as it lies in the records: `before` bytes a row come ahead of it. */
-typedef struct column_place {
-    const vpsde_column *column;
-    size_t row_bytes, before;
-} column_place;
-
 /* Copies what the records hold of rows first .. first + n - 1, with missing rows filled; *rows moves
  * on to the record that continues after them. *any: is there one? */
-static vpsde_status gather(bool *any, const output *o, const column_place *c,
-                           const vpsde_rows **rows, const vpsde_rows *end, uint64_t first,
-                           uint64_t n, char *out)
+static vpsde_status gather(bool *any, const output *o, const vpsde_column *column,
+                           const vpsde_row_bytes *c, const vpsde_rows **rows, const vpsde_rows *end,
+                           uint64_t first, uint64_t n, char *out)
 {
     *any = *rows < end && (*rows)->first < first + n;
-    if (*any) fill_missing(out, n * c->column->width, c->column->type);
+    if (*any) fill_missing(out, n * column->width, column->type);
     for (; *rows < end && (*rows)->first < first + n; (*rows)++) {
         const vpsde_rows *r = *rows;
         const uint64_t from = r->first > first ? r->first : first;
         const uint64_t until = r->first + r->n < first + n ? r->first + r->n : first + n;
-        vpsde_place place = r->place;
-        place.offset += r->n * c->before + (from - r->first) * c->row_bytes;
-        VPSDE_TRY(vpsde_parts_read(o->index->parts, place, out + (from - first) * c->row_bytes,
-                                   (until - from) * c->row_bytes));
+        VPSDE_TRY(vpsde_rows_read(r, o->index->parts, c, from - r->first, until - from,
+                                  out + (from - first) * c->row_bytes));
         if (r->first + r->n > first + n) break;
     }
     return VPSDE_OK;
@@ -159,7 +153,7 @@ static vpsde_status gather(bool *any, const output *o, const column_place *c,
 /* Chunk after chunk in the order of samples, so that each chunk is written once; one without any row
  * takes no space. */
 static vpsde_status write_rows(const output *o, size_t number, const vpsde_table *table,
-                               const column_place *c, const vpsde_h5_dataset *spec)
+                               const vpsde_row_bytes *c, const vpsde_h5_dataset *spec)
 {
     size_t n_rows;
     const vpsde_rows *rows = vpsde_run_index_rows(o->index, number, &n_rows);
@@ -173,7 +167,8 @@ static vpsde_status write_rows(const output *o, size_t number, const vpsde_table
         bool any;
         status = vpsde_check_stop(o->stop);
         if (status == VPSDE_OK) {
-            status = gather(&any, o, c, &rows, end, table->first + at, n, buffer);
+            status = gather(&any, o, &table->columns[c->column], c, &rows, end, table->first + at,
+                            n, buffer);
         }
         if (status == VPSDE_OK && any) status = vpsde_h5_rows(o->file, spec->path, at, n, buffer);
     }
@@ -202,20 +197,32 @@ static vpsde_status coordinate_names(char **out, const vpsde_table *table,
     return VPSDE_OK;
 }
 
-static vpsde_status write_column(const output *o, size_t number, const vpsde_table *table,
-                                 const column_place *c)
+/* A dataset with its rows, of which rows.h5 may have all. */
+static vpsde_status write_dataset(const output *o, size_t number, const vpsde_stored *stored,
+                                  const vpsde_row_bytes *c, const vpsde_h5_dataset *spec)
 {
+    const vpsde_h5_room *room = o->wide ? vpsde_wide_room(o->wide, stored->id, c->column) : NULL;
+    if (room) return vpsde_h5_adopt(o->file, spec, room);
+    VPSDE_TRY(vpsde_h5_dataset_create(o->file, spec));
+    return write_rows(o, number, &stored->table, c, spec);
+}
+
+static vpsde_status write_column(const output *o, size_t number, const vpsde_stored *stored,
+                                 const vpsde_row_bytes *c)
+{
+    const vpsde_table *table = &stored->table;
+    const vpsde_column *column = &table->columns[c->column];
     const vpsde_axis *axes[VPSDE_H5_RANK - 1];
     size_t n_axes;
     char *path = NULL, *coordinates = NULL, *scales[VPSDE_H5_RANK] = {NULL};
-    VPSDE_TRY(vpsde_column_axes(table, c->column, axes, VPSDE_H5_RANK - 1, &n_axes));
-    vpsde_h5_dataset spec = {.units = c->column->units,
-                             .description = c->column->description,
-                             .type = c->column->type,
+    VPSDE_TRY(vpsde_column_axes(table, column, axes, VPSDE_H5_RANK - 1, &n_axes));
+    vpsde_h5_dataset spec = {.units = column->units,
+                             .description = column->description,
+                             .type = column->type,
                              .rank = n_axes + 1,
                              .dims = {table->count},
-                             .flag_meanings = c->column->flag_meanings};
-    vpsde_status status = object_path(&path, table->path, c->column->name);
+                             .flag_meanings = column->flag_meanings};
+    vpsde_status status = object_path(&path, table->path, column->name);
     if (status == VPSDE_OK) status = coordinate_names(&coordinates, table, axes, n_axes);
     if (status == VPSDE_OK) status = object_path(&scales[0], table->path, row_name(table));
     for (size_t a = 0; a < n_axes && status == VPSDE_OK; a++) {
@@ -225,8 +232,7 @@ static vpsde_status write_column(const output *o, size_t number, const vpsde_tab
     for (size_t a = 0; a < spec.rank; a++) spec.scales[a] = scales[a];
     spec.path = path;
     spec.coordinates = coordinates;
-    if (status == VPSDE_OK) status = vpsde_h5_dataset_create(o->file, &spec);
-    if (status == VPSDE_OK) status = write_rows(o, number, table, c, &spec);
+    if (status == VPSDE_OK) status = write_dataset(o, number, stored, c, &spec);
     for (size_t a = 0; a < VPSDE_H5_RANK; a++) free(scales[a]);
     free(coordinates);
     free(path);
@@ -257,12 +263,10 @@ static vpsde_status write_table(const output *o, size_t number, const vpsde_stor
     VPSDE_TRY(write_axes(o, table));
     size_t before = 0;
     for (size_t c = 0; c < table->n_columns; c++) {
-        const vpsde_column *column = &table->columns[c];
-        const column_place place = {.column = column,
-                                    .row_bytes = column->width * vpsde_dtype_size(column->type),
-                                    .before = before};
-        VPSDE_TRY(write_column(o, number, table, &place));
-        before += place.row_bytes;
+        const size_t row_bytes = table->columns[c].width * vpsde_dtype_size(table->columns[c].type);
+        const vpsde_row_bytes place = {.column = c, .row_bytes = row_bytes, .before = before};
+        VPSDE_TRY(write_column(o, number, stored, &place));
+        before += row_bytes;
     }
     return VPSDE_OK;
 }
@@ -336,15 +340,32 @@ static vpsde_status write_all(const output *o, const vpsde_run_head *head)
     return VPSDE_OK;
 }
 
+/* Closing a file that could not be written fails once more. */
+static vpsde_status first_failure(vpsde_status status, vpsde_status (*close_file)(void *),
+                                  void *file)
+{
+    if (status == VPSDE_OK) return close_file(file);
+    char message[1024];
+    snprintf(message, sizeof(message), "%s", vpsde_last_error());
+    (void)close_file(file);
+    return vpsde_fail(status, "%s", message);
+}
+
+static vpsde_status close_h5(void *file) { return vpsde_h5_close(file); }
+static vpsde_status close_wide(void *wide) { return vpsde_wide_close(wide); }
+
 vpsde_status vpsde_run_index_write(const vpsde_run_index *index, const char *path,
                                    const vpsde_run_head *head)
 {
     output o = {.index = index, .stop = head->stop};
     VPSDE_TRY(vpsde_h5_create(&o.file, path));
-    const vpsde_status status = write_all(&o, head);
-    if (status == VPSDE_OK) return vpsde_h5_close(o.file);
-    char message[1024]; /* closing a file that could not be written fails once more */
-    snprintf(message, sizeof(message), "%s", vpsde_last_error());
-    (void)vpsde_h5_close(o.file);
-    return vpsde_fail(status, "%s", message);
+    return first_failure(write_all(&o, head), close_h5, o.file);
+}
+
+vpsde_status vpsde_run_index_write_rest(const vpsde_run_index *index, vpsde_wide *wide,
+                                        const vpsde_run_head *head)
+{
+    const output o = {
+        .index = index, .file = vpsde_wide_file(wide), .wide = wide, .stop = head->stop};
+    return first_failure(write_all(&o, head), close_wide, wide);
 }

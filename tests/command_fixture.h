@@ -36,6 +36,12 @@ static const command_case command_sample = {
     COMMAND_MIXTURE "sampler: {solver: [ddim, dopri5], steps: 2, count: 3, rtol: 1e-3, "
                     "atol: 1e-3}\nlog: {times: 2}\n",
     "out.h5", "/runs/dopri5/final"};
+/* Its states are as many bytes as go to rows.h5. */
+static const command_case command_wide = {"sample",
+                                          COMMAND_MIXTURE
+                                          "sampler: {solver: ddim, steps: 1050, count: 16}\n"
+                                          "log: {times: all, fields: [x], dtype: float64}\n",
+                                          "out.h5", "/runs/ddim/x"};
 static const command_case command_likelihood = {
     "likelihood",
     COMMAND_MIXTURE "data: {path: data.npy}\nlikelihood: {integrator: {solver: dopri5, rtol: "

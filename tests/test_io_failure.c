@@ -38,6 +38,8 @@ int __real_openat64(int folder, const char *path, int flags, ...);
 ssize_t __real_write(int fd, const void *from, size_t n);
 ssize_t __real_read(int fd, void *to, size_t n);
 ssize_t __real_pread64(int fd, void *to, size_t n, off_t offset);
+ssize_t __real_pwrite64(int fd, const void *from, size_t n, off_t offset);
+int __real_link(const char *from, const char *to);
 int __real_fsync(int fd);
 int __real_rename(const char *from, const char *to);
 int __real_renameat(int from_folder, const char *from, int to_folder, const char *to);
@@ -53,6 +55,8 @@ int __wrap_openat64(int folder, const char *path, int flags, ...);
 ssize_t __wrap_write(int fd, const void *from, size_t n);
 ssize_t __wrap_read(int fd, void *to, size_t n);
 ssize_t __wrap_pread64(int fd, void *to, size_t n, off_t offset);
+ssize_t __wrap_pwrite64(int fd, const void *from, size_t n, off_t offset);
+int __wrap_link(const char *from, const char *to);
 int __wrap_fsync(int fd);
 int __wrap_rename(const char *from, const char *to);
 int __wrap_renameat(int from_folder, const char *from, int to_folder, const char *to);
@@ -105,6 +109,13 @@ ssize_t __wrap_pread64(int fd, void *to, size_t n, off_t offset)
     return fault.effect == EFFECT_SHORT ? __real_pread64(fd, to, (n + 1) / 2, offset) : -1;
 }
 
+ssize_t __wrap_pwrite64(int fd, const void *from, size_t n, off_t offset)
+{
+    if (!fails(CALL_COUNTS | CALL_WAITS)) return __real_pwrite64(fd, from, n, offset);
+    return fault.effect == EFFECT_SHORT ? __real_pwrite64(fd, from, (n + 1) / 2, offset) : -1;
+}
+
+int __wrap_link(const char *from, const char *to) { return fails(0) ? -1 : __real_link(from, to); }
 int __wrap_fsync(int fd) { return fails(CALL_WAITS) ? -1 : __real_fsync(fd); }
 int __wrap_rename(const char *from, const char *to)
 {
@@ -217,6 +228,12 @@ static void sampling_survives(void **state)
     fail_all(&command_sample, false);
 }
 
+static void wide_rows_survive(void **state)
+{
+    (void)state;
+    fail_all(&command_wide, false);
+}
+
 static void resuming_survives(void **state)
 {
     (void)state;
@@ -238,9 +255,8 @@ static void training_survives(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sampling_survives),
-        cmocka_unit_test(resuming_survives),
-        cmocka_unit_test(a_checkpoint_survives),
+        cmocka_unit_test(sampling_survives), cmocka_unit_test(wide_rows_survive),
+        cmocka_unit_test(resuming_survives), cmocka_unit_test(a_checkpoint_survives),
         cmocka_unit_test(training_survives),
     };
     return cmocka_run_group_tests(tests, command_setup, command_teardown);

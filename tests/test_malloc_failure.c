@@ -80,6 +80,12 @@ static void resuming_survives(void **state)
     fail_all(&command_sample, true);
 }
 
+static void wide_rows_survive(void **state)
+{
+    (void)state;
+    fail_each(&command_wide, false, false);
+}
+
 static void a_likelihood_survives(void **state)
 {
     (void)state;
@@ -103,7 +109,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sampling_survives),     cmocka_unit_test(resuming_survives),
         cmocka_unit_test(a_likelihood_survives), cmocka_unit_test(a_checkpoint_survives),
-        cmocka_unit_test(training_survives),
+        cmocka_unit_test(training_survives),     cmocka_unit_test(wide_rows_survive),
     };
     return cmocka_run_group_tests(tests, command_setup, command_teardown);
 }

@@ -463,11 +463,11 @@ static void what_does_not_fit_is_refused(void **state)
     vpsde_sink *sink = vpsde_run_sink(run);
     vpsde_table table = table_at("/runs/a");
     table.count = (size_t)1 << 50;
-    assert_fails(sink->begin(sink->self, &table), VPSDE_ECONFIG, "needs 1");
+    assert_fails(sink->begin(sink->self, &table), VPSDE_ECONFIG, "needs 96.8");
     assert_non_null(strstr(vpsde_last_error(), "PB (its parts"));
     assert_non_null(strstr(vpsde_last_error(), "B are free"));
     assert_false(vpsde_run_begun(run));
-    assert_fails(vpsde_run_expect(run, 1e18), VPSDE_ECONFIG, "needs 2e+03 PB");
+    assert_fails(vpsde_run_expect(run, 1e18), VPSDE_ECONFIG, "needs 1e+03 PB");
     assert_ok(vpsde_run_expect(run, 1));
     vpsde_run_destroy(run, 1);
 }

@@ -1,7 +1,8 @@
 /** Run files (schema vpsde/1): one HDF5 file a run, written crash-safe, readable by anything.
  *
  *  While a run goes on, finished blocks are sealed in PATH.parts/; vpsde_run_finish() turns them
- *  into PATH by write, fsync, rename. docs/hdf5-schema.md lists every path. */
+ *  into PATH by write, fsync, rename. Wide columns of a run of one process that nothing interrupts
+ *  are written once, to where they stay. docs/hdf5-schema.md lists every path. */
 #ifndef VPSDE_RUN_H
 #define VPSDE_RUN_H
 
@@ -53,8 +54,8 @@ VPSDE_API vpsde_status vpsde_run_meet(vpsde_run *run, vpsde_status status, doubl
 typedef void (*vpsde_rows_fn)(void *context, size_t first, size_t n, const void *const *data);
 VPSDE_API vpsde_status vpsde_run_each_stored(vpsde_run *run, vpsde_rows_fn fn, void *context);
 
-/** ECONFIG with both figures unless `bytes` of results, twice (parts and the file made of them),
- *  fit on the disk. Each table is checked by itself when it is announced. */
+/** ECONFIG with both figures unless `bytes` of results, twice (parts and the file made of them) where
+ *  they cannot be written once, fit on the disk. Each table is checked by itself when it is announced. */
 VPSDE_API vpsde_status vpsde_run_expect(const vpsde_run *run, double bytes);
 
 /** Facts for /model, and /inputs: path and SHA-256 of a file that was read. EDATA when a run that
@@ -65,7 +66,7 @@ VPSDE_API vpsde_status vpsde_run_input(vpsde_run *run, const char *name, const c
 /** Facts for /provenance (timings, rates, host, versions). */
 VPSDE_API vpsde_status vpsde_run_provenance(vpsde_run *run, const vpsde_fact *fact);
 
-/** Writes PATH from the sealed parts, fsyncs, renames. `status` is "complete" (every row was written;
+/** Writes PATH from what is sealed, fsyncs, renames. `status` is "complete" (every row was written;
  *  EINTERNAL names one that was not; the parts are removed) or "interrupted" (missing rows read NaN
  *  or -1; the parts stay). EIO, ESTOPPED: PATH is as before, the parts stay. */
 VPSDE_API vpsde_status vpsde_run_finish(vpsde_run *run, const char *status);

@@ -35,6 +35,9 @@ static void make_folder(void)
     const int fd = make_file("manifest");
     fuzz_claim(write(fd, manifest, sizeof(manifest) - 1) == sizeof(manifest) - 1);
     close(fd);
+    const int rows = make_file("rows.h5"); /* zeros: their sums can fit */
+    fuzz_claim(ftruncate(rows, 1 << 20) == 0);
+    close(rows);
     part = make_file("part-000000-000000");
     fuzz_claim(vpsde_parts_open(&parts, path) == VPSDE_OK && parts);
     atexit(let_go);

@@ -13,7 +13,7 @@ SAMPLER = """\
 sampler:
   count: 4000
   solver: [{solver: ddim, steps: 40}, {solver: pc-langevin, steps: 20}, {solver: dopri5, rtol: 1.0e-4, atol: 1.0e-4}]
-log: {times: 4}
+log: {times: 10, dtype: float64}
 """
 DATA = """\
 data: {path: points.npy}
@@ -43,7 +43,7 @@ CONFIGS = {
     "train": TRAIN,
 }
 dice = random.Random(int(os.environ.get("VPSDE_TEST_SEED", "20")))
-count = {"kills": 0, "of resumes": 0, "of merges": 0, "sealed rows kept": 0}
+count = {"kills": 0, "of resumes": 0, "of merges": 0, "with rows in rows.h5": 0, "sealed rows kept": 0}
 
 
 def start(*arguments):
@@ -65,10 +65,15 @@ def kill(process, merging, seconds):
     return process.returncode != 0
 
 
+def sealed_parts():
+    return [part for part in glob.glob("cut.h5.parts/part-*") if not part.endswith(".tmp")]
+
+
 def killed_run(verb, seconds, number):
     begin = [verb, verb + ".yaml", "-o", "cut.h5", "-q", "--threads", str(1 + number % 3)]
     kill(start(*begin), number % 5 == 0, dice.uniform(0.01, seconds))
     ledger = runs.Ledger("cut.h5")
+    count["with rows in rows.h5"] += any(runs.placed(open(part, "rb").read()) for part in sealed_parts())
     for again in range(number % 4):
         if os.path.exists("cut.h5") or not os.path.exists("cut.h5.parts/manifest"):
             break
@@ -117,5 +122,5 @@ with tempfile.TemporaryDirectory(dir=runs.FAST) as folder:
         killed_training(seconds[verb], number) if verb == "train" else killed_run(verb, seconds[verb], number)
         if count["kills"] >= rounds:
             break
-    assert count["kills"] >= rounds, count
+    assert count["kills"] >= rounds and count["with rows in rows.h5"] > 0, count
 print(", ".join(f"{value} {name}" for name, value in count.items()) + "; the same bits, 0 sealed blocks lost")

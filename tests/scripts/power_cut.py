@@ -10,7 +10,7 @@ import runs
 vpsde, cuts = os.path.abspath(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 30
 CONFIG = runs.MIXTURE + """\
 sampler: {count: 2500, solver: [{solver: ddim, steps: 8}, {solver: pc-langevin, steps: 5}]}
-log: {times: 3}
+log: {times: all, dtype: float64}
 """
 PAGE = 4096
 O_CREAT, O_TRUNC = os.O_CREAT, os.O_TRUNC
@@ -75,7 +75,7 @@ class Disk:
     """One folder and what is in it, played from a record."""
 
     def __init__(self, path):
-        self.top, self.path, self.open, self.sealed = Folder(self.load(path)), path, {}, {}
+        self.top, self.path, self.open, self.sealed, self.placed = Folder(self.load(path)), path, {}, {}, {}
 
     def load(self, path):
         entries = {}
@@ -130,6 +130,9 @@ class Disk:
             holder, name = self.find(words[1], words[2])
             holder.change(remove=name)
             self.sealed.pop(name, None)
+        elif what == "link":
+            (a, old), (b, new) = self.find("-100", words[1]), self.find("-100", words[2])
+            b.change(add=(new, a.now[old]))
         elif what == "mkdir":
             holder, name = self.find("-100", words[1])
             holder.change(add=(name, Folder()))
@@ -138,10 +141,12 @@ class Disk:
             holder.change(remove=name)
 
     def note_sealed(self, folder):
-        """From here on the writer counts on these parts."""
+        """From here on the writer counts on these parts, and on the rows that they speak of."""
+        rows = folder.now.get("rows.h5")
         for name, node in folder.now.items():
-            if name.startswith("part-") and not name.endswith(".tmp"):
+            if name.startswith("part-") and not name.endswith(".tmp") and name not in self.sealed:
                 self.sealed[name] = bytes(node.data)
+                self.placed[name] = [(at, bytes(rows.data[at:at + n])) for at, n in runs.placed(self.sealed[name])]
 
     def after_cut(self, path, folder=None):
         os.makedirs(path)
@@ -180,7 +185,7 @@ def cut(folder, record):
     """The folder as it is after a cut at a random call; sealed parts are looked at."""
     before, calls = record
     disk = Disk.__new__(Disk)
-    disk.top, disk.path, disk.open, disk.sealed = clone(before.top), before.path, {}, {}
+    disk.top, disk.path, disk.open, disk.sealed, disk.placed = clone(before.top), before.path, {}, {}, {}
     parts = disk.top.now.get("run.h5.parts")
     if parts:
         disk.note_sealed(parts)
@@ -191,7 +196,14 @@ def cut(folder, record):
     for name, data in disk.sealed.items():
         path = os.path.join(folder, "run.h5.parts", name)
         assert os.path.exists(path) and open(path, "rb").read() == data, f"sealed {name} is lost or damaged"
-    return len(disk.sealed)
+    rows = os.path.join(folder, "run.h5.parts", "rows.h5")
+    if any(disk.placed[name] for name in disk.sealed):
+        data = open(rows, "rb").read()
+        for name in disk.sealed:
+            for at, expected in disk.placed[name]:
+                assert data[at:at + len(expected)] == expected, f"rows of the sealed {name} are lost or damaged"
+    placed = sum(bool(disk.placed[name]) for name in disk.sealed)
+    return len(disk.sealed), placed
 
 
 def clone(folder):
@@ -222,14 +234,15 @@ with tempfile.TemporaryDirectory(dir=runs.FAST) as top:
     first = recorded(os.path.abspath("run"), "sample", CONF, "-o", "run.h5")
     whole = runs.logical("run/run.h5")
     assert sum(words[0] == "rename" and words[2].startswith("part-") for words, _ in first[1]) > 10, "too few parts"
-    sealed = done = 0
+    assert any(words[0] == "link" for words, _ in first[1]), "no row stayed where it was put"
+    sealed = placed = done = 0
     while done < cuts:
-        sealed += cut("cut", first)
+        sealed, placed = (a + b for a, b in zip((sealed, placed), cut("cut", first)))
         again = os.path.exists("cut/run.h5.parts/manifest") and dice.random() < 0.25
         if again:  # the power fails while the run is resumed, too
             second = recorded(os.path.abspath("cut"), "resume", "run.h5")
-            sealed += cut("cut", second)
+            sealed, placed = (a + b for a, b in zip((sealed, placed), cut("cut", second)))
             done += 1
         finish("cut")
         done += 1
-print(f"{done} power cuts in {len(first[1])} calls, {sealed} sealed parts intact, the same bits")
+print(f"{done} power cuts in {len(first[1])} calls, {sealed} sealed parts intact, {placed} of them with rows in rows.h5, the same bits")

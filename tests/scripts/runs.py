@@ -52,6 +52,28 @@ def logical(path, attributes=True):
     return digest.hexdigest()
 
 
+def placed(data):
+    """Of a sealed part's bytes: where rows.h5 holds rows of it, as (address, length)."""
+    at, spans = 80, []
+    while at < len(data):
+        kind, _, _, _, size = struct.unpack_from("<5Q", data, at)
+        here, at = at + 40, at + 40 + (size + 7) // 8 * 8
+        if kind != 4:
+            continue
+        n_columns, = struct.unpack_from("<Q", data, here)
+        here += 8
+        for _ in range(n_columns):
+            length, n_chunks, first, period, piece = struct.unpack_from("<5Q", data, here)
+            chunks = struct.unpack_from(f"<{n_chunks}Q", data, here + 104)
+            here += 104 + 8 * n_chunks
+            for chunk in chunks:
+                offset = first % period % piece
+                n = min(length, piece - offset, period - first % period)
+                spans.append((chunk + offset, n))
+                first, length = first + n, length - n
+    return spans
+
+
 class Ledger:
     """Sealed parts: file by file, and row by row."""
 
@@ -72,7 +94,7 @@ class Ledger:
         while at < len(data):
             kind, table, first, n, size = struct.unpack_from("<5Q", data, at)
             at += 40 + (size + 7) // 8 * 8
-            if kind != 2:
+            if kind not in (2, 4):
                 continue
             rows = {(table, i) for i in range(first, first + n)}
             assert not rows & self.rows, f"{part}: rows {first} to {first + n} were computed twice"

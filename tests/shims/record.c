@@ -2,7 +2,7 @@
  *
  * VPSDE_TEST_RECORD=FILE  what reaches the file system, in its order, appended to FILE: one line a call
  *                         "open FD DIR FLAGS PATH", "write FD OFFSET BYTES" and the bytes, "fsync FD",
- *                         "truncate FD LENGTH", "rename DIR PATH DIR PATH", "unlink DIR PATH",
+ *                         "truncate FD LENGTH", "rename DIR PATH DIR PATH", "link PATH PATH", "unlink DIR PATH",
  *                         "mkdir PATH", "rmdir PATH". power_cut.py reads it.
  * VPSDE_TEST_HURRY=N      the monotonic clock runs N times as fast: parts are sealed that much sooner.
  *
@@ -142,6 +142,12 @@ int renameat(int a, const char *from, int b, const char *to)
 {
     REAL(int, "renameat", int, const char *, int, const char *);
     LOCKED(int, real(a, from, b, to), note("rename %d %s %d %s\n", a, from, b, to));
+}
+
+int link(const char *from, const char *to)
+{
+    REAL(int, "link", const char *, const char *);
+    LOCKED(int, real(from, to), note("link %s %s\n", from, to));
 }
 
 int unlink(const char *path)
