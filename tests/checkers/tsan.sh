@@ -7,7 +7,8 @@ cd "$(dirname "$0")/../.."
 build=$1
 shift
 [ $# -gt 0 ] || set -- test_graph test_conformance test_likelihood test_elbo test_train test_train_forms \
-  test_sample_ode test_unet test_unet_train test_conv test_driver test_compare test_metrics test_thermo test_transport
+  test_sample_ode test_unet test_unet_train test_conv test_driver test_compare test_metrics test_thermo test_transport \
+  test_run_file test_run_wide
 [ -f "$build/build.ninja" ] || CC=clang meson setup "$build" -Db_sanitize=thread -Db_lundef=false \
   -Dbuildtype=debugoptimized >"$build.log" 2>&1
 ninja -C "$build" vpsde "${@/#/tests/}" >>"$build.log" 2>&1 || { tail -20 "$build.log"; exit 1; }
