@@ -24,8 +24,8 @@ vpsde_status vpsde_file_load_small(unsigned char **out, size_t *size, const char
 /* The whole file in fresh memory. */
 vpsde_status vpsde_file_load(unsigned char **out, size_t *size, const char *path);
 
-/* open (a new file gets mode 0666), write, write at a place and fsync that a signal does not cut short: -1 with errno. A
- * `folder` of AT_FDCWD is the current one. An fsync that failed is never tried again. */
+/* open (a new file gets mode 0666), write, write at a place and fsync that a signal does not cut short:
+ * -1 with errno. A `folder` of AT_FDCWD is the current one. An fsync that failed is never tried again. */
 int vpsde_fd_open(int folder, const char *path, int flags);
 int vpsde_fd_write(int fd, const void *data, size_t n);
 int vpsde_fd_write_at(int fd, const void *data, size_t n, size_t offset);

@@ -24,6 +24,11 @@ static const char *row_name(const vpsde_table *table)
     return table->row_axis ? table->row_axis : "sample";
 }
 
+size_t vpsde_column_bytes(const vpsde_column *column)
+{
+    return column->width * vpsde_dtype_size(column->type);
+}
+
 vpsde_status vpsde_column_axes(const vpsde_table *table, const vpsde_column *column,
                                const vpsde_axis **axes, size_t max, size_t *n)
 {
@@ -179,7 +184,7 @@ static vpsde_status array_begin(void *self, const vpsde_table *table)
     array->index = index;
     array->first = table->first;
     array->count = table->count;
-    array->row_bytes = table->columns[index].width * vpsde_dtype_size(table->columns[index].type);
+    array->row_bytes = vpsde_column_bytes(&table->columns[index]);
     if (array->row_bytes * array->count != array->bytes) {
         return vpsde_fail(VPSDE_EINVAL, "table %s: column %s has %zu bytes, the array %zu",
                           table->path, array->column, array->row_bytes * array->count,

@@ -15,6 +15,9 @@ vpsde_status vpsde_table_check(const vpsde_table *table);
 /* Is it a name of [a-z0-9_], not empty? */
 bool vpsde_name_ok(const char *name);
 
+/* Bytes of one row of a column. */
+size_t vpsde_column_bytes(const vpsde_column *column);
+
 /* The axes a column names in `dims`, at most `max`. EINVAL for an unknown one. */
 vpsde_status vpsde_column_axes(const vpsde_table *table, const vpsde_column *column,
                                const vpsde_axis **axes, size_t max, size_t *n);

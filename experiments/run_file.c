@@ -194,8 +194,7 @@ static vpsde_status write_file(vpsde_run *run, const char *fresh, const char *st
 {
     vpsde_run_index *index;
     const bool all = strcmp(status_text, "complete") == 0;
-    if (all) VPSDE_TRY(vpsde_parts_seal(run->parts));
-    if (!all) VPSDE_TRY(vpsde_parts_leave_wide(run->parts));
+    VPSDE_TRY(all ? vpsde_parts_seal(run->parts) : vpsde_parts_leave_wide(run->parts));
     const vpsde_run_head head = {.manifest = &run->manifest,
                                  .status = status_text,
                                  .config = run->config,

@@ -118,13 +118,16 @@ vpsde_status vpsde_run_folder_open(int *fd, const vpsde_run_folder *folder, cons
     return vpsde_fail(VPSDE_EIO, "%s/%s: cannot be read: %s", folder->path, name, strerror(errno));
 }
 
+static vpsde_status no_size(const vpsde_run_folder *folder, const char *name)
+{
+    return vpsde_fail(VPSDE_EIO, "%s/%s: its size cannot be read: %s", folder->path, name,
+                      strerror(errno));
+}
+
 vpsde_status vpsde_run_folder_size(double *bytes, const vpsde_run_folder *folder, const char *name)
 {
     struct stat info;
-    if (fstatat(folder->dir, name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
-        return vpsde_fail(VPSDE_EIO, "%s/%s: its size cannot be read: %s", folder->path, name,
-                          strerror(errno));
-    }
+    if (fstatat(folder->dir, name, &info, AT_SYMLINK_NOFOLLOW) != 0) return no_size(folder, name);
     *bytes = (double)info.st_size;
     return VPSDE_OK;
 }
@@ -134,8 +137,7 @@ vpsde_status vpsde_run_folder_taken(uint64_t *length, double *bytes, const vpsde
 {
     struct stat info = {.st_size = 0};
     if (fstatat(folder->dir, name, &info, AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT) {
-        return vpsde_fail(VPSDE_EIO, "%s/%s: its size cannot be read: %s", folder->path, name,
-                          strerror(errno));
+        return no_size(folder, name);
     }
     *length = (uint64_t)info.st_size;
     *bytes = 512.0 * (double)info.st_blocks;

@@ -3,6 +3,7 @@
 
 #include "core/mem.h"
 #include "core/ranks.h"
+#include "core/sink.h"
 #include "experiments/run_index.h"
 #include "experiments/run_placed.h"
 
@@ -68,7 +69,7 @@ static bool placed_fit(const vpsde_record *record, const void *payload, const vp
 {
     if (!vpsde_placed_fits(payload, record->bytes, table->n_columns)) return false;
     for (size_t c = 0; c < table->n_columns; c++) {
-        const size_t row = table->columns[c].width * vpsde_dtype_size(table->columns[c].type);
+        const size_t row = vpsde_column_bytes(&table->columns[c]);
         vpsde_placed placed;
         if (!vpsde_placed_column(&placed, payload, record->bytes, c) ||
             placed.bytes != record->n * row ||
@@ -84,10 +85,7 @@ static bool rows_fit(const vpsde_record *record, const void *payload, const vpsd
 {
     size_t row = 0, bytes;
     for (size_t c = 0; c < table->n_columns; c++) {
-        const vpsde_column *column = &table->columns[c];
-        if (__builtin_add_overflow(row, column->width * vpsde_dtype_size(column->type), &row)) {
-            return false;
-        }
+        if (__builtin_add_overflow(row, vpsde_column_bytes(&table->columns[c]), &row)) return false;
     }
     return record->first >= table->first && record->first - table->first < table->count &&
            record->n <= table->count - (record->first - table->first) &&

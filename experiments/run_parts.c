@@ -86,13 +86,14 @@ vpsde_status vpsde_parts_space(double *sealed, double *available, const vpsde_pa
 static vpsde_status weigh(vpsde_parts *parts, const vpsde_part_list *list)
 {
     char name[VPSDE_PART_NAME];
+    uint64_t length;
     double bytes;
     for (size_t i = 0; i < list->n; i++) {
         vpsde_part_name(name, list->part[i]);
         VPSDE_TRY(vpsde_run_folder_size(&bytes, parts->folder, name));
         parts->sealed_bytes += bytes;
     }
-    VPSDE_TRY(vpsde_run_folder_taken(&parts->rows_bytes, &bytes, parts->folder, VPSDE_RUN_ROWS));
+    VPSDE_TRY(vpsde_run_folder_taken(&length, &bytes, parts->folder, VPSDE_RUN_ROWS));
     parts->sealed_bytes += bytes;
     return VPSDE_OK;
 }
@@ -202,7 +203,6 @@ vpsde_status vpsde_parts_append(vpsde_parts *parts, const vpsde_record *record,
 
 vpsde_status vpsde_parts_widen(vpsde_parts *parts, uint64_t id, const vpsde_table *table)
 {
-    VPSDE_TRY(vpsde_parts_seal(parts));
     if (!parts->wide) {
         VPSDE_TRY(vpsde_wide_create(&parts->wide, vpsde_run_folder_path(parts->folder)));
         vpsde_seal_widen(parts->seal, parts->wide);

@@ -5,7 +5,7 @@
  *   config.yaml          the resolved configuration
  *   manifest             verb, seed, SHA-256 of config.yaml, inputs (run_manifest.h); the last to come
  *                        at the start, replaced as a whole, the first to go at the end
- *   rows.h5                wide columns of a run that nothing has interrupted yet (run_wide.h)
+ *   rows.h5              wide columns of a run that nothing has interrupted yet (run_wide.h)
  *   part-000000-NNNNNN   sealed: written as .tmp, fsynced, renamed, folder fsynced; never changed
  *                        again. The first number is the rank of the writer
  *
@@ -73,13 +73,13 @@ vpsde_status vpsde_parts_manifest(vpsde_parts *parts, const char *text);
 vpsde_status vpsde_parts_space(double *sealed, double *available, const vpsde_parts *parts);
 
 /* Adds a record made of pieces. When 16 MiB (without what went to rows.h5, some 8) or a second are
- * full, the part is sealed on a thread of its own, after the one before. EIO stays, and comes with a later call: a part that could not be
- * written is never tried again. */
+ * full, the part is sealed on a thread of its own, after the one before. EIO stays, and comes with a
+ * later call: a part that could not be written is never tried again. */
 vpsde_status vpsde_parts_append(vpsde_parts *parts, const vpsde_record *record,
                                 const struct iovec *pieces, size_t n_pieces);
 
-/* Of a table that was just announced: its wide columns go to rows.h5 from here on. One process has the
- * run, and has had it from its start. EIO. */
+/* Of a table that was announced and sealed, with nothing appended since: its wide columns go to rows.h5
+ * from here on. One process has the run, and has had it from its start. EIO. */
 vpsde_status vpsde_parts_widen(vpsde_parts *parts, uint64_t id, const vpsde_table *table);
 /* Seals, and no more rows go to rows.h5. EIO. */
 vpsde_status vpsde_parts_leave_wide(vpsde_parts *parts);

@@ -16,7 +16,7 @@ struct vpsde_parts {
     size_t next;      /* part of this rank */
     double sealed_bytes;
     double sealed_at;    /* on vpsde_clock_s */
-    uint64_t rows_bytes; /* of rows.h5, as it was found */
+    uint64_t rows_bytes; /* of rows.h5, when the parts were scanned */
     vpsde_status failed;
     bool mends; /* the next scan sets damaged parts aside */
     struct {

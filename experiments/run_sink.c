@@ -135,7 +135,7 @@ static vpsde_status remember_table(vpsde_run *run, const vpsde_table *table, uin
     run->now.n_columns = table->n_columns;
     for (size_t c = 0; c < table->n_columns; c++) {
         run->now.single[c] = table->columns[c].width == 1;
-        run->now.row_bytes[c] = table->columns[c].width * vpsde_dtype_size(table->columns[c].type);
+        run->now.row_bytes[c] = vpsde_column_bytes(&table->columns[c]);
     }
     return VPSDE_OK;
 }

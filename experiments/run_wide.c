@@ -42,12 +42,16 @@ struct vpsde_wide {
     size_t n_tables;
 };
 
+static double bytes_of(const vpsde_table *table, const vpsde_column *column)
+{
+    return (double)table->count * (double)column->width * (double)vpsde_dtype_size(column->type);
+}
+
 /* Words of a checksum may not be cut, so bytes stay in the parts. */
 static bool is_wide(const vpsde_table *table, const vpsde_column *column)
 {
-    const size_t size = vpsde_dtype_size(column->type);
-    return column->width > 1 && size > 1 &&
-           (double)table->count * (double)column->width * (double)size >= LEAST_BYTES;
+    return column->width > 1 && vpsde_dtype_size(column->type) > 1 &&
+           bytes_of(table, column) >= LEAST_BYTES;
 }
 
 double vpsde_wide_bytes(const vpsde_table *table)
@@ -55,9 +59,7 @@ double vpsde_wide_bytes(const vpsde_table *table)
     double bytes = 0;
     for (size_t c = 0; c < table->n_columns; c++) {
         const vpsde_column *column = &table->columns[c];
-        if (!is_wide(table, column)) continue;
-        bytes +=
-            (double)table->count * (double)column->width * (double)vpsde_dtype_size(column->type);
+        if (is_wide(table, column)) bytes += bytes_of(table, column);
     }
     return bytes;
 }
@@ -108,7 +110,7 @@ vpsde_status vpsde_wide_begin(vpsde_wide *wide, uint64_t id, const vpsde_table *
     wide->n_tables++;
     for (size_t c = 0; c < table->n_columns; c++) {
         const vpsde_column *column = &table->columns[c];
-        to->columns[c].row_bytes = column->width * vpsde_dtype_size(column->type);
+        to->columns[c].row_bytes = vpsde_column_bytes(column);
         if (is_wide(table, column)) VPSDE_TRY(reserve(wide, &to->columns[c], table, column));
     }
     return VPSDE_OK;
@@ -151,20 +153,19 @@ static vpsde_status store(const vpsde_wide *wide, const wide_column *c, uint64_t
 }
 
 /* What the record says of a column, and of a wide one where it went. */
-static vpsde_status describe(vpsde_part_buffer *part, const wide_table *table, const wide_column *c,
-                             const vpsde_record *record, const unsigned char *from)
+static vpsde_status describe(vpsde_part_buffer *part, const vpsde_h5_room *room, uint64_t at,
+                             const unsigned char *from, size_t n)
 {
-    const vpsde_h5_room *room = &c->room;
-    vpsde_placed placed = {.bytes = record->n * c->row_bytes};
+    vpsde_placed placed = {.bytes = n};
     const uint64_t *chunks = NULL;
     char hex[65];
     if (room->n > 0) {
-        placed.at = (record->first - table->first) * c->row_bytes;
+        placed.at = at;
         placed.period = room->period;
         placed.piece = room->piece;
-        placed.n_chunks = vpsde_chunks_of(placed.at, placed.bytes, room->period, room->piece);
-        chunks = room->chunks + vpsde_chunk_at(placed.at, room->period, room->piece).chunk;
-        vpsde_sha256(hex, from, placed.bytes);
+        placed.n_chunks = vpsde_chunks_of(at, n, room->period, room->piece);
+        chunks = room->chunks + vpsde_chunk_at(at, room->period, room->piece).chunk;
+        vpsde_sha256(hex, from, n);
         memcpy(placed.sha256, hex, sizeof(placed.sha256));
     }
     VPSDE_TRY(vpsde_part_append(part, &placed, sizeof(placed)));
@@ -179,12 +180,11 @@ static vpsde_status place(const vpsde_wide *wide, const wide_table *table, vpsde
     VPSDE_TRY(vpsde_part_append(part, &n, sizeof(n)));
     for (size_t c = 0; c < n; c++) {
         const wide_column *column = &table->columns[c];
-        VPSDE_TRY(describe(part, table, column, record, from));
-        if (column->room.n > 0) {
-            const uint64_t at = (record->first - table->first) * column->row_bytes;
-            VPSDE_TRY(store(wide, column, at, from, record->n * column->row_bytes));
-        }
-        from += record->n * column->row_bytes;
+        const uint64_t at = (record->first - table->first) * column->row_bytes;
+        const size_t bytes = record->n * column->row_bytes;
+        VPSDE_TRY(describe(part, &column->room, at, from, bytes));
+        if (column->room.n > 0) VPSDE_TRY(store(wide, column, at, from, bytes));
+        from += bytes;
     }
     from = payload;
     for (size_t c = 0; c < n; c++) {

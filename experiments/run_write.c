@@ -17,7 +17,7 @@
 typedef struct output {
     const vpsde_run_index *index;
     vpsde_h5 *file;
-    const vpsde_wide *wide; /* the file is rows.h5; or NULL */
+    vpsde_wide *wide; /* the file is rows.h5; or NULL */
     const volatile int *stop;
 } output;
 
@@ -263,7 +263,7 @@ static vpsde_status write_table(const output *o, size_t number, const vpsde_stor
     VPSDE_TRY(write_axes(o, table));
     size_t before = 0;
     for (size_t c = 0; c < table->n_columns; c++) {
-        const size_t row_bytes = table->columns[c].width * vpsde_dtype_size(table->columns[c].type);
+        const size_t row_bytes = vpsde_column_bytes(&table->columns[c]);
         const vpsde_row_bytes place = {.column = c, .row_bytes = row_bytes, .before = before};
         VPSDE_TRY(write_column(o, number, stored, &place));
         before += row_bytes;
@@ -340,26 +340,27 @@ static vpsde_status write_all(const output *o, const vpsde_run_head *head)
     return VPSDE_OK;
 }
 
-/* Closing a file that could not be written fails once more. */
-static vpsde_status first_failure(vpsde_status status, vpsde_status (*close_file)(void *),
-                                  void *file)
+static vpsde_status close_output(const output *o)
 {
-    if (status == VPSDE_OK) return close_file(file);
-    char message[1024];
-    snprintf(message, sizeof(message), "%s", vpsde_last_error());
-    (void)close_file(file);
-    return vpsde_fail(status, "%s", message);
+    return o->wide ? vpsde_wide_close(o->wide) : vpsde_h5_close(o->file);
 }
 
-static vpsde_status close_h5(void *file) { return vpsde_h5_close(file); }
-static vpsde_status close_wide(void *wide) { return vpsde_wide_close(wide); }
+static vpsde_status write_and_close(const output *o, const vpsde_run_head *head)
+{
+    const vpsde_status status = write_all(o, head);
+    if (status == VPSDE_OK) return close_output(o);
+    char message[1024]; /* closing a file that could not be written fails once more */
+    snprintf(message, sizeof(message), "%s", vpsde_last_error());
+    (void)close_output(o);
+    return vpsde_fail(status, "%s", message);
+}
 
 vpsde_status vpsde_run_index_write(const vpsde_run_index *index, const char *path,
                                    const vpsde_run_head *head)
 {
     output o = {.index = index, .stop = head->stop};
     VPSDE_TRY(vpsde_h5_create(&o.file, path));
-    return first_failure(write_all(&o, head), close_h5, o.file);
+    return write_and_close(&o, head);
 }
 
 vpsde_status vpsde_run_index_write_rest(const vpsde_run_index *index, vpsde_wide *wide,
@@ -367,5 +368,5 @@ vpsde_status vpsde_run_index_write_rest(const vpsde_run_index *index, vpsde_wide
 {
     const output o = {
         .index = index, .file = vpsde_wide_file(wide), .wide = wide, .stop = head->stop};
-    return first_failure(write_all(&o, head), close_wide, wide);
+    return write_and_close(&o, head);
 }

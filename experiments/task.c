@@ -5,6 +5,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "core/sink.h"
 #include "solvers/driver.h"
 
 /* Bytes of a piece, and rows that no piece needs more of. */
@@ -45,7 +46,7 @@ static vpsde_status announce(void *self, const vpsde_table *table)
         columns[n + e].dims = columns[final].dims;
     }
     for (size_t c = 0; c < n + task->n_own; c++) {
-        task->row_bytes[c] = columns[c].width * vpsde_dtype_size(columns[c].type);
+        task->row_bytes[c] = vpsde_column_bytes(&columns[c]);
     }
     task->n_columns = n;
     vpsde_table whole = *table;

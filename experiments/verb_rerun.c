@@ -307,8 +307,7 @@ const vpsde_verb vpsde_verb_rerun = {
            "/provenance. Says 'identical', or names what differs, where first, and what changed "
            "since: CPU, compiler, commit, libraries, threads. Without -o the second file lies "
            "beside RUN.h5 for as long as it takes; a training's model too; what a killed rerun "
-           "left is removed "
-           "by the next. Example:\n\n"
+           "left is removed by the next. Example:\n\n"
            "  vpsde sample experiments/mixture.yaml -o run.h5\n"
            "  vpsde rerun run.h5\n\n"
            "Exit code 1: it differs; 4: an input has changed or is gone.",
