@@ -9,7 +9,8 @@ EXCEPTIONS = os.path.join(os.path.dirname(__file__), "coverage-exceptions.txt")
 
 OWN = re.compile(r"(?:^|/)((?:core|sde|models|solvers|experiments|analysis)/.*)$")
 # The parsers and the part store, of which nothing that can be reached should be missed.
-FULL = re.compile(r"core/(safetensors|data|config|json|number)|experiments/run_(parts|part_list|seal|manifest)\.c")
+FULL = re.compile(r"core/(safetensors|data|config|json|number|h5_reserve|fletcher32)|"
+                  r"experiments/run_(parts|part_list|seal|manifest|wide|placed|scan)\.c")
 
 
 def read(build):
