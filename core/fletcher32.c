@@ -7,6 +7,9 @@
 /* Words of a run stand in lanes; a lane's sum of sums stays below 2^32 for ROUNDS words. */
 enum { LANES = 32, ROUNDS = 360 };
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "words are taken from memory as they are: low byte first");
+
 /* Modulo 2^16 - 1, and 0 for 0 alone. */
 static uint32_t fold(uint64_t x)
 {

@@ -66,7 +66,7 @@ typedef struct vpsde_h5_room {
 
 /* A file that can reserve; it may be written to beside HDF5. EIO. */
 vpsde_status vpsde_h5_create_roomy(vpsde_h5 **out, const char *path);
-/* Room for a dataset that is not in any group yet. EIO. */
+/* Room for a dataset that is not in any group yet; room->n is 0 when this HDF5 does not tell where. EIO. */
 vpsde_status vpsde_h5_reserve(vpsde_h5_room *room, vpsde_h5 *file, const vpsde_h5_dataset *spec);
 /* Gives the dataset its path, scales and attributes. */
 vpsde_status vpsde_h5_adopt(vpsde_h5 *file, const vpsde_h5_dataset *spec,

@@ -57,15 +57,7 @@ static herr_t set_fill(hid_t create, vpsde_dtype type)
     }
 }
 
-/* Reserved chunks are all written by somebody else: what HDF5 fills them with is not. */
-static herr_t set_allocation(hid_t create, bool reserved)
-{
-    if (H5Pset_fill_time(create, reserved ? H5D_FILL_TIME_NEVER : H5D_FILL_TIME_IFSET) < 0)
-        return -1;
-    return H5Pset_alloc_time(create, reserved ? H5D_ALLOC_TIME_EARLY : H5D_ALLOC_TIME_INCR);
-}
-
-static hid_t dataset_properties(const vpsde_h5_dataset *spec, bool reserved)
+static hid_t dataset_properties(const vpsde_h5_dataset *spec)
 {
     hsize_t chunk[VPSDE_H5_RANK];
     vpsde_h5_chunk_shape(chunk, spec);
@@ -74,7 +66,8 @@ static hid_t dataset_properties(const vpsde_h5_dataset *spec, bool reserved)
     if (H5Pset_obj_track_times(create, 0) < 0 ||
         H5Pset_attr_creation_order(create, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED) < 0 ||
         H5Pset_chunk(create, (int)spec->rank, chunk) < 0 || H5Pset_fletcher32(create) < 0 ||
-        set_fill(create, spec->type) < 0 || set_allocation(create, reserved) < 0) {
+        set_fill(create, spec->type) < 0 || H5Pset_fill_time(create, H5D_FILL_TIME_IFSET) < 0 ||
+        H5Pset_alloc_time(create, H5D_ALLOC_TIME_INCR) < 0) {
         H5Pclose(create);
         return H5I_INVALID_HID;
     }
@@ -127,11 +120,11 @@ static vpsde_status write_attributes(vpsde_h5 *file, const vpsde_h5_dataset *spe
 }
 
 vpsde_status vpsde_h5_dataset_make(hid_t *id, vpsde_h5 *file, const char *path,
-                                   const vpsde_h5_dataset *spec, bool reserved)
+                                   const vpsde_h5_dataset *spec)
 {
     hsize_t dims[VPSDE_H5_RANK];
     for (size_t axis = 0; axis < spec->rank; axis++) dims[axis] = spec->dims[axis];
-    const hid_t create = dataset_properties(spec, reserved);
+    const hid_t create = dataset_properties(spec);
     const hid_t space = H5Screate_simple((int)spec->rank, dims, NULL);
     *id = H5I_INVALID_HID;
     if (create >= 0 && space >= 0) {
@@ -154,7 +147,7 @@ vpsde_status vpsde_h5_dataset_create(vpsde_h5 *file, const vpsde_h5_dataset *spe
 {
     VPSDE_TRY(vpsde_h5_start());
     hid_t id;
-    VPSDE_TRY(vpsde_h5_dataset_make(&id, file, spec->path, spec, false));
+    VPSDE_TRY(vpsde_h5_dataset_make(&id, file, spec->path, spec));
     vpsde_status status = vpsde_h5_dataset_describe(file, spec, id);
     if (H5Dclose(id) < 0 && status == VPSDE_OK) status = vpsde_h5_failed(file->path, spec->path);
     return status;

@@ -3,7 +3,6 @@
 #define VPSDE_CORE_H5_FILE_H
 
 #include <hdf5.h>
-#include <stdbool.h>
 
 #include "core/h5.h"
 
@@ -24,9 +23,9 @@ vpsde_status vpsde_h5_create_on(vpsde_h5 **out, const char *path, hid_t driver);
 /* How a dataset is cut. */
 void vpsde_h5_chunk_shape(hsize_t chunk[VPSDE_H5_RANK], const vpsde_h5_dataset *spec);
 
-/* An open dataset without scales and attributes; reserved: with all its chunks. Then they come. */
+/* An open dataset without scales and attributes, and then those. */
 vpsde_status vpsde_h5_dataset_make(hid_t *id, vpsde_h5 *file, const char *path,
-                                   const vpsde_h5_dataset *spec, bool reserved);
+                                   const vpsde_h5_dataset *spec);
 vpsde_status vpsde_h5_dataset_describe(vpsde_h5 *file, const vpsde_h5_dataset *spec, hid_t id);
 
 #endif

@@ -1,7 +1,8 @@
-/* Chunks that have their places before they have values. HDF5 reserves them all when a dataset is made
- * to allocate early, but cannot leave out filling them where a filter is on: its driver for files of
- * this machine is taken with a write that, while a dataset is made, notes where raw data would go. The
+/* Chunks that have their places before they have values: each is given to HDF5 as one that somebody has
+ * filtered already (H5Dwrite_chunk), which takes a place for it and enters that into the index of the
+ * dataset, and its driver for files of this machine is taken with a write that only notes the place. The
  * values, each chunk's followed by its checksum, then need no HDF5. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,21 +12,27 @@
 
 enum { CHECKSUM = 4 };
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "values go to the file as they are in memory, and its types are low byte first");
+
+/* Raw data that HDF5 of this thread writes while `on`, and does not. */
 static _Thread_local struct {
-    uint64_t *chunks; /* NULL: nothing is being reserved */
-    size_t n, room;
-} reserving;
+    bool on;
+    size_t writes, bytes; /* bytes, address: of the last */
+    uint64_t address;
+} noted;
 
 static herr_t (*write_through)(H5FD_t *, H5FD_mem_t, hid_t, haddr_t, size_t, const void *);
 
 static herr_t note_or_write(H5FD_t *file, H5FD_mem_t type, hid_t transfer, haddr_t address,
                             size_t size, const void *data)
 {
-    if (!reserving.chunks || type != H5FD_MEM_DRAW) {
+    if (!noted.on || type != H5FD_MEM_DRAW) {
         return write_through(file, type, transfer, address, size, data);
     }
-    if (reserving.n < reserving.room) reserving.chunks[reserving.n] = address;
-    reserving.n++;
+    noted.writes++;
+    noted.address = address;
+    noted.bytes = size;
     return 0;
 }
 
@@ -51,24 +58,16 @@ static hid_t make_driver(const char *path)
 
 vpsde_status vpsde_h5_create_roomy(vpsde_h5 **out, const char *path)
 {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     static hid_t driver = 0;
     *out = NULL;
     VPSDE_TRY(vpsde_h5_start());
+    pthread_mutex_lock(&lock);
     if (driver <= 0) driver = make_driver(path);
-    if (driver < 0) return vpsde_h5_failed(path, "cannot be created");
-    return vpsde_h5_create_on(out, path, driver);
-}
-
-/* Chunks come in the order of their rows; the last one, asked for by HDF5's own index, says so. */
-static bool in_order(hid_t id, const vpsde_h5_dataset *spec, const vpsde_h5_room *room)
-{
-    hsize_t chunk[VPSDE_H5_RANK], last[VPSDE_H5_RANK], size = 0;
-    haddr_t address = HADDR_UNDEF;
-    unsigned mask = 1;
-    vpsde_h5_chunk_shape(chunk, spec);
-    for (size_t a = 0; a < spec->rank; a++) last[a] = (spec->dims[a] - 1) / chunk[a] * chunk[a];
-    return H5Dget_chunk_info_by_coord(id, last, &mask, &address, &size) >= 0 && mask == 0 &&
-           address == room->chunks[room->n - 1] && size == room->piece + CHECKSUM;
+    const hid_t known = driver;
+    pthread_mutex_unlock(&lock);
+    if (known < 0) return vpsde_h5_failed(path, "cannot be created");
+    return vpsde_h5_create_on(out, path, known);
 }
 
 /* The chunk's shape as a cutting of the dataset's bytes: the outermost axis that it does not hold
@@ -86,6 +85,41 @@ static void cut(vpsde_h5_room *room, const vpsde_h5_dataset *spec)
     room->n = periods * ((room->period + room->piece - 1) / room->piece);
 }
 
+/* From one chunk's first element to that of the next, the innermost axis first. */
+static void step(hsize_t first[VPSDE_H5_RANK], const hsize_t chunk[VPSDE_H5_RANK],
+                 const vpsde_h5_dataset *spec)
+{
+    for (size_t a = spec->rank; a-- > 0;) {
+        first[a] += chunk[a];
+        if (first[a] < spec->dims[a]) return;
+        first[a] = 0;
+    }
+}
+
+/* *known: has each chunk a place of its own, of its size? */
+static vpsde_status take_places(bool *known, vpsde_h5_room *room, const vpsde_h5 *file, hid_t id,
+                                const vpsde_h5_dataset *spec)
+{
+    const size_t bytes = room->piece + CHECKSUM;
+    hsize_t first[VPSDE_H5_RANK] = {0}, chunk[VPSDE_H5_RANK];
+    void *unread;
+    herr_t done = 0;
+    *known = true;
+    VPSDE_TRY(vpsde_alloc(&unread, bytes, 1));
+    vpsde_h5_chunk_shape(chunk, spec);
+    noted.on = true;
+    for (size_t i = 0; i < room->n && *known && done >= 0; i++) {
+        noted.writes = 0;
+        done = H5Dwrite_chunk(id, H5P_DEFAULT, 0, first, bytes, unread);
+        *known = noted.writes == 1 && noted.bytes == bytes;
+        room->chunks[i] = noted.address;
+        step(first, chunk, spec);
+    }
+    noted.on = false;
+    free(unread);
+    return done < 0 ? vpsde_h5_failed(file->path, spec->path) : VPSDE_OK;
+}
+
 /* Until it is adopted, for a dataset without a name would go, and its chunks with it, as it is closed. */
 enum { NAME = 32 };
 static void name_of(char name[NAME], const vpsde_h5_room *room)
@@ -93,27 +127,29 @@ static void name_of(char name[NAME], const vpsde_h5_room *room)
     snprintf(name, NAME, "/reserved_%zu", room->number);
 }
 
+/* An HDF5 that goes about it otherwise gets its rows the ordinary way. */
+static vpsde_status give_up(vpsde_h5_room *room, const vpsde_h5 *file, const char *name,
+                            const vpsde_h5_dataset *spec)
+{
+    vpsde_h5_release(room);
+    if (H5Ldelete(file->id, name, H5P_DEFAULT) >= 0) return VPSDE_OK;
+    return vpsde_h5_failed(file->path, spec->path);
+}
+
 vpsde_status vpsde_h5_reserve(vpsde_h5_room *room, vpsde_h5 *file, const vpsde_h5_dataset *spec)
 {
     VPSDE_TRY(vpsde_h5_start());
     hid_t id;
+    bool known = false;
     char name[NAME];
-    room->number = file->reserved++;
+    *room = (vpsde_h5_room){.number = file->reserved++};
     name_of(name, room);
+    VPSDE_TRY(vpsde_h5_dataset_make(&id, file, name, spec));
     cut(room, spec);
-    VPSDE_TRY(vpsde_alloc(&room->chunks, room->n, sizeof(*room->chunks)));
-    reserving.chunks = room->chunks;
-    reserving.room = room->n;
-    reserving.n = 0;
-    vpsde_status status = vpsde_h5_dataset_make(&id, file, name, spec, true);
-    reserving.chunks = NULL;
-    if (status == VPSDE_OK && (reserving.n != room->n || !in_order(id, spec, room))) {
-        status = vpsde_fail(VPSDE_EINTERNAL, "%s: HDF5 reserves %zu chunks, not %zu in a row",
-                            file->path, reserving.n, room->n);
-    }
-    if (id >= 0 && H5Dclose(id) < 0 && status == VPSDE_OK) {
-        status = vpsde_h5_failed(file->path, spec->path);
-    }
+    vpsde_status status = vpsde_alloc(&room->chunks, room->n, sizeof(*room->chunks));
+    if (status == VPSDE_OK) status = take_places(&known, room, file, id, spec);
+    if (H5Dclose(id) < 0 && status == VPSDE_OK) status = vpsde_h5_failed(file->path, spec->path);
+    if (status == VPSDE_OK && !known) return give_up(room, file, name, spec);
     if (status != VPSDE_OK) vpsde_h5_release(room);
     return status;
 }

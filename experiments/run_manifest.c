@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "core/file.h"
 #include "core/mem.h"
 #include "core/sha256.h"
 #include "models/diffusers.h"
@@ -90,9 +90,10 @@ vpsde_status vpsde_manifest_add(vpsde_manifest *m, bool *added, const char *name
 /* "FILE.h5:/dataset" -> "FILE.h5" unless the whole is a file. */
 static vpsde_status file_of(char **file, const char *path)
 {
+    bool there = true;
+    if (strstr(path, ":/")) VPSDE_TRY(vpsde_file_is_there(&there, path));
     VPSDE_TRY(vpsde_strdup(file, path));
-    char *suffix = strstr(*file, ":/");
-    if (suffix && access(path, F_OK) != 0) *suffix = '\0';
+    if (!there) *strstr(*file, ":/") = '\0';
     return VPSDE_OK;
 }
 

@@ -64,6 +64,7 @@ double vpsde_wide_bytes(const vpsde_table *table)
     return bytes;
 }
 
+/* Never into a file that is there: its other name may be that of a published run. */
 vpsde_status vpsde_wide_create(vpsde_wide **out, const char *folder)
 {
     vpsde_wide *wide;
@@ -71,13 +72,13 @@ vpsde_status vpsde_wide_create(vpsde_wide **out, const char *folder)
     VPSDE_TRY(vpsde_alloc(&wide, 1, sizeof(*wide)));
     wide->fd = -1;
     vpsde_status status = vpsde_format(&wide->path, "%s/" VPSDE_RUN_ROWS, folder);
-    if (status == VPSDE_OK) status = vpsde_h5_create_roomy(&wide->file, wide->path);
     if (status == VPSDE_OK) {
-        wide->fd = vpsde_fd_open(AT_FDCWD, wide->path, O_WRONLY | O_CLOEXEC);
+        wide->fd = vpsde_fd_open(AT_FDCWD, wide->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC);
         if (wide->fd < 0) {
-            status = vpsde_fail(VPSDE_EIO, "%s: cannot be opened: %s", wide->path, strerror(errno));
+            status = vpsde_fail(VPSDE_EIO, "%s: cannot be made: %s", wide->path, strerror(errno));
         }
     }
+    if (status == VPSDE_OK) status = vpsde_h5_create_roomy(&wide->file, wide->path);
     if (status != VPSDE_OK) {
         vpsde_wide_destroy(wide);
         return status;
@@ -92,10 +93,14 @@ static vpsde_status reserve(vpsde_wide *wide, wide_column *to, const vpsde_table
     const vpsde_axis *axes[VPSDE_H5_RANK - 1];
     size_t n_axes;
     VPSDE_TRY(vpsde_column_axes(table, column, axes, VPSDE_H5_RANK - 1, &n_axes));
+    char *path;
+    VPSDE_TRY(vpsde_format(&path, "%s/%s", table->path, column->name));
     vpsde_h5_dataset spec = {
-        .path = column->name, .type = column->type, .rank = n_axes + 1, .dims = {table->count}};
+        .path = path, .type = column->type, .rank = n_axes + 1, .dims = {table->count}};
     for (size_t a = 0; a < n_axes; a++) spec.dims[a + 1] = axes[a]->length;
-    VPSDE_TRY(vpsde_h5_reserve(&to->room, wide->file, &spec));
+    const vpsde_status status = vpsde_h5_reserve(&to->room, wide->file, &spec);
+    free(path);
+    VPSDE_TRY(status);
     return vpsde_alloc(&to->chunks, to->room.n, sizeof(*to->chunks));
 }
 

@@ -2,11 +2,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <vpsde/vpsde.h>
 
 #include "core/data.h"
+#include "core/file.h"
 #include "core/h5_list.h"
 #include "core/mem.h"
 #include "experiments/cli.h"
@@ -106,9 +106,12 @@ static bool ends_in(const char *path, const char *suffix)
 static vpsde_status run(const vpsde_cli *cli)
 {
     char parts[PATH_MAX];
+    bool there, begun = false;
     size_t i = 0;
     snprintf(parts, sizeof(parts), "%s.parts", cli->input);
-    if (access(cli->input, F_OK) != 0 && access(parts, F_OK) == 0) {
+    VPSDE_TRY(vpsde_file_is_there(&there, cli->input));
+    if (!there) VPSDE_TRY(vpsde_file_is_there(&begun, parts));
+    if (begun) {
         return vpsde_fail(VPSDE_EDATA, "%s: unfinished; 'vpsde resume %s' goes on", cli->input,
                           cli->input);
     }

@@ -2,12 +2,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <vpsde/solver.h>
 
 #include "analysis/plots.h"
 #include "analysis/report.h"
+#include "core/file.h"
 #include "core/mem.h"
 #include "experiments/cli.h"
 
@@ -84,8 +84,11 @@ static vpsde_status commands(char *out[COMMANDS], const vpsde_page *r)
 static vpsde_status check_finished(const char *path)
 {
     char parts[PATH_MAX];
+    bool there, begun = false;
     snprintf(parts, sizeof(parts), "%s.parts", path);
-    if (access(path, F_OK) == 0 || access(parts, F_OK) != 0) return VPSDE_OK;
+    VPSDE_TRY(vpsde_file_is_there(&there, path));
+    if (!there) VPSDE_TRY(vpsde_file_is_there(&begun, parts));
+    if (!begun) return VPSDE_OK;
     return vpsde_fail(VPSDE_EDATA, "%s: unfinished; 'vpsde resume %s' goes on", path, path);
 }
 

@@ -2,7 +2,9 @@
  * shapes, and whatever comes between. */
 #include "tests/check.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <hdf5.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -47,6 +49,32 @@ static const struct shape {
       COLUMN("deep", VPSDE_I32, "channel pixel", 4 * 50021), COLUMN("t", VPSDE_F64, "", 1)}}};
 enum { SHAPES = sizeof(shapes) / sizeof(shapes[0]), FIRST = 1000 };
 enum { THERE = 40 * BLOCK };
+
+/* What this binary's HDF5 and file system are taken to do. */
+static struct {
+    bool chunks_elsewhere, no_links;
+} odd;
+
+herr_t __real_H5Dwrite_chunk(hid_t id, hid_t transfer, uint32_t filters, const hsize_t *first,
+                             size_t bytes, const void *data);
+herr_t __wrap_H5Dwrite_chunk(hid_t id, hid_t transfer, uint32_t filters, const hsize_t *first,
+                             size_t bytes, const void *data);
+int __real_link(const char *from, const char *to);
+int __wrap_link(const char *from, const char *to);
+
+/* A chunk that is not written where it is entered is one too short. */
+herr_t __wrap_H5Dwrite_chunk(hid_t id, hid_t transfer, uint32_t filters, const hsize_t *first,
+                             size_t bytes, const void *data)
+{
+    return __real_H5Dwrite_chunk(id, transfer, filters, first, bytes - odd.chunks_elsewhere, data);
+}
+
+int __wrap_link(const char *from, const char *to)
+{
+    if (!odd.no_links) return __real_link(from, to);
+    errno = EPERM;
+    return -1;
+}
 
 static const char *at(const char *name)
 {
@@ -172,6 +200,64 @@ static void rows_stay_where_they_were_put(void **state)
     assert_int_equal(stat(at("run.h5"), &after), 0);
     assert_int_equal(before.st_ino, after.st_ino);
     check_same(at("run.h5"));
+}
+
+static void run_whole(void)
+{
+    write_all(start(at("run.h5")), 0);
+    check_same(at("run.h5"));
+}
+
+/* Where HDF5 does not say where a chunk goes, its rows go to the parts. */
+static void an_unknown_hdf5_is_written_through(void **state)
+{
+    (void)state;
+    odd.chunks_elsewhere = true;
+    run_whole();
+    odd.chunks_elsewhere = false;
+}
+
+/* exFAT and some of FUSE: the rows are copied at the end, and nothing is lost. */
+static void files_of_one_name_are_copied(void **state)
+{
+    (void)state;
+    odd.no_links = true;
+    run_whole();
+    odd.no_links = false;
+}
+
+/* What HDF5 tells of a dataset's making, as text. */
+static void describe(char out[256], const char *path, const char *dataset)
+{
+    const hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    const hid_t id = H5Dopen2(file, dataset, H5P_DEFAULT), made = H5Dget_create_plist(id);
+    H5D_alloc_time_t allocated;
+    H5D_fill_time_t filled;
+    hsize_t chunk[5] = {0};
+    double fill = 0;
+    assert_true(file >= 0 && id >= 0 && made >= 0);
+    assert_true(H5Pget_alloc_time(made, &allocated) >= 0 && H5Pget_fill_time(made, &filled) >= 0);
+    assert_true(H5Pget_chunk(made, 5, chunk) > 0);
+    assert_true(H5Pget_fill_value(made, H5T_NATIVE_DOUBLE, &fill) >= 0);
+    snprintf(out, 256, "allocated %d, filled %d, by %g, chunk %d %d %d, %d filters, %lld bytes",
+             (int)allocated, (int)filled, fill, (int)chunk[0], (int)chunk[1], (int)chunk[2],
+             H5Pget_nfilters(made), (long long)H5Dget_storage_size(id));
+    assert_true(H5Pclose(made) >= 0 && H5Dclose(id) >= 0 && H5Fclose(file) >= 0);
+}
+
+static void datasets_are_made_alike(void **state)
+{
+    (void)state;
+    char expected[256], got[256];
+    for (size_t s = 0; s < SHAPES; s++) {
+        for (size_t c = 0; c < COLUMNS; c++) {
+            char name[64];
+            snprintf(name, sizeof(name), "%s/%s", shapes[s].path, shapes[s].columns[c].name);
+            describe(expected, at("parts.h5"), name);
+            describe(got, at("run.h5"), name);
+            assert_string_equal(got, expected);
+        }
+    }
 }
 
 /* Read through HDF5, checksums on, against what was written. */
@@ -401,7 +487,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_of_pieces_are_the_whole),
         cmocka_unit_test(parts_make_the_file),
+        cmocka_unit_test(an_unknown_hdf5_is_written_through),
+        cmocka_unit_test(files_of_one_name_are_copied),
         cmocka_unit_test(rows_stay_where_they_were_put),
+        cmocka_unit_test(datasets_are_made_alike),
         cmocka_unit_test(values_and_checksums_are_right),
         cmocka_unit_test(checksums_are_looked_at),
         cmocka_unit_test(interrupted_runs_go_on),
