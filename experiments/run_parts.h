@@ -69,7 +69,7 @@ vpsde_status vpsde_parts_text(char **text, const vpsde_parts *parts, const char 
 /* Replaces the manifest, durably. EIO. */
 vpsde_status vpsde_parts_manifest(vpsde_parts *parts, const char *text);
 
-/* Bytes of all sealed parts, and what the file system has to give. */
+/* Bytes sealed, by all ranks until the last scan and by this one since; what the file system gives. */
 vpsde_status vpsde_parts_space(double *sealed, double *available, const vpsde_parts *parts);
 
 /* Adds a record made of pieces. When 16 MiB (without what went to rows.h5, some 8) or a second are
