@@ -419,11 +419,12 @@ static void damaged_starts_are_found(void **state)
     (void)state;
     static const struct {
         const char *name, *text, *words;
-    } faults[] = {{"config.yaml", "seed: 8\n", "config.yaml: is damaged or edited (seed: 7, now 8)"},
-                  {"config.yaml", "seed: 7 # so\n", "is damaged or edited (its SHA-256"},
-                  {"manifest", "format 1\n", "not a manifest"},
-                  {"manifest", "format 2\nverb sample\nseed 7x\nconfig_sha256 a\n", "manifest"},
-                  {"manifest", "format 2\nverb sample\ninput a b\nconfig_sha256 a\n", "manifest"}};
+    } faults[] = {
+        {"config.yaml", "seed: 8\n", "config.yaml: is damaged or edited (seed: 7, now 8)"},
+        {"config.yaml", "seed: 7", "is damaged or edited (its SHA-256"},
+        {"manifest", "format 1\n", "not a manifest"},
+        {"manifest", "format 2\nverb sample\nseed 7x\nconfig_sha256 a\n", "manifest"},
+        {"manifest", "format 2\nverb sample\ninput a b\nconfig_sha256 a\n", "manifest"}};
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
         char name[64];
         vpsde_run *run = start(at("start.h5"), 1);
@@ -459,9 +460,8 @@ static void meetings_seal(void **state)
         assert_true(sums[0] == 1 && sums[1] == 2 && least == 7);
         assert_int_equal(mkdir(at("meet.h5.parts/part-000000-000000.tmp"), 0700), 0);
         assert_ok(vpsde_run_model_fact(run, &(vpsde_fact){.name = "kind", .text = "mlp"}));
-        const vpsde_status status = cases[i].status == VPSDE_OK
-                                        ? VPSDE_OK
-                                        : vpsde_fail(cases[i].status, "what came first");
+        const vpsde_status status =
+            cases[i].status == VPSDE_OK ? VPSDE_OK : vpsde_fail(cases[i].status, "what came first");
         assert_fails(vpsde_run_meet(run, status, sums, 2, &least), cases[i].met, cases[i].words);
         assert_int_equal(rmdir(at("meet.h5.parts/part-000000-000000.tmp")), 0);
         vpsde_run_destroy(run, 1);
