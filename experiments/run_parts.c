@@ -189,7 +189,7 @@ vpsde_status vpsde_parts_widen(vpsde_parts *parts, uint64_t id, const vpsde_tabl
         VPSDE_TRY(vpsde_wide_create(&parts->wide, vpsde_run_folder_path(parts->folder)));
         vpsde_seal_widen(parts->seal, parts->wide);
     }
-    return vpsde_wide_begin(parts->wide, id, table);
+    return vpsde_parts_wide(parts) ? vpsde_wide_begin(parts->wide, id, table) : VPSDE_OK;
 }
 
 /* What HDF5 has to say of rows.h5 counts no more, so neither does how its closing ends. */

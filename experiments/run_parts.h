@@ -79,7 +79,7 @@ vpsde_status vpsde_parts_append(vpsde_parts *parts, const vpsde_record *record,
                                 const struct iovec *pieces, size_t n_pieces);
 
 /* Of a table that was announced and sealed, with nothing appended since: its wide columns go to rows.h5
- * from here on. One process has the run, and has had it from its start. EIO. */
+ * from here on, unless they were left. One process has the run, and has had it from its start. EIO. */
 vpsde_status vpsde_parts_widen(vpsde_parts *parts, uint64_t id, const vpsde_table *table);
 /* Seals, and no more rows go to rows.h5. EIO. */
 vpsde_status vpsde_parts_leave_wide(vpsde_parts *parts);
