@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/config_diff.h"
 #include "core/h5.h"
 #include "core/h5_read.h"
 #include "core/mem.h"
@@ -59,6 +60,18 @@ vpsde_status vpsde_run_create(vpsde_run **out, const char *path, const char *ver
     return VPSDE_OK;
 }
 
+static vpsde_status edited(const vpsde_run *run)
+{
+    char *keys = NULL;
+    if (*run->manifest.config) (void)vpsde_config_diff(&keys, run->manifest.config, run->config);
+    (void)vpsde_fail(VPSDE_EIO,
+                     "%s.parts/config.yaml: is damaged or edited (%s); restore it, or start the "
+                     "run again with --force",
+                     run->path, keys && *keys ? keys : "its SHA-256 does not fit");
+    free(keys);
+    return VPSDE_EIO;
+}
+
 static vpsde_status load_manifest(vpsde_run *run)
 {
     char *text, hex[65];
@@ -68,11 +81,7 @@ static vpsde_status load_manifest(vpsde_run *run)
     VPSDE_TRY(status);
     VPSDE_TRY(vpsde_parts_text(&run->config, run->parts, "config.yaml"));
     vpsde_sha256(hex, run->config, strlen(run->config));
-    if (strcmp(hex, run->manifest.config_sha256) == 0) return VPSDE_OK;
-    return vpsde_fail(VPSDE_EIO,
-                      "%s.parts/config.yaml: is damaged (its SHA-256 does not fit); start the run "
-                      "again with --force",
-                      run->path);
+    return strcmp(hex, run->manifest.config_sha256) == 0 ? VPSDE_OK : edited(run);
 }
 
 static vpsde_status take_up(vpsde_run *run)

@@ -18,6 +18,7 @@ vpsde_status vpsde_manifest_init(vpsde_manifest *m, const char *verb, uint64_t s
     vpsde_sha256(hex, config, strlen(config));
     m->seed = seed;
     VPSDE_TRY(vpsde_strdup(&m->verb, verb));
+    VPSDE_TRY(vpsde_strdup(&m->config, config));
     return vpsde_strdup(&m->config_sha256, hex);
 }
 
@@ -31,13 +32,37 @@ void vpsde_manifest_free(vpsde_manifest *m)
     free(m->inputs);
     free(m->verb);
     free(m->config_sha256);
+    free(m->config);
     *m = (vpsde_manifest){.verb = NULL};
+}
+
+/* Each line of the configuration behind its key. */
+static vpsde_status config_lines(char **out, const char *config)
+{
+    size_t n_lines = 1;
+    for (const char *c = config; *c; c++) n_lines += *c == '\n';
+    VPSDE_TRY(vpsde_alloc(out, strlen(config) + n_lines * sizeof("config \n"), 1));
+    char *to = *out;
+    for (const char *line = config; *line;) {
+        const size_t length = strcspn(line, "\n");
+        to = stpcpy(to, "config ");
+        memcpy(to, line, length);
+        to += length;
+        *to++ = '\n';
+        line += length + (line[length] == '\n');
+    }
+    return VPSDE_OK;
 }
 
 vpsde_status vpsde_manifest_format(char **text, const vpsde_manifest *m)
 {
-    VPSDE_TRY(vpsde_format(text, "%s\nverb %s\nseed %llu\nconfig_sha256 %s\n", format_line, m->verb,
-                           (unsigned long long)m->seed, m->config_sha256));
+    char *lines;
+    VPSDE_TRY(config_lines(&lines, m->config));
+    const vpsde_status head =
+        vpsde_format(text, "%s\nverb %s\nseed %llu\nconfig_sha256 %s\n%s", format_line, m->verb,
+                     (unsigned long long)m->seed, m->config_sha256, lines);
+    free(lines);
+    VPSDE_TRY(head);
     for (size_t i = 0; i < m->n_inputs; i++) {
         const vpsde_manifest_input *input = &m->inputs[i];
         char *longer;
@@ -151,12 +176,16 @@ static vpsde_status parse_line(bool *known, vpsde_manifest *m, char *line)
 vpsde_status vpsde_manifest_parse(vpsde_manifest *m, const char *text, const char *where)
 {
     char *copy, *rest = NULL;
+    VPSDE_TRY(vpsde_alloc(&m->config, strlen(text) + 1, 1));
     VPSDE_TRY(vpsde_strdup(&copy, text));
-    char *line = strtok_r(copy, "\n", &rest);
+    char *config = m->config, *value, *line = strtok_r(copy, "\n", &rest);
     bool known = line && strcmp(line, format_line) == 0;
     vpsde_status status = VPSDE_OK;
     while (known && status == VPSDE_OK && (line = strtok_r(NULL, "\n", &rest))) {
-        status = parse_line(&known, m, line);
+        if ((value = after(line, "config")))
+            config = stpcpy(stpcpy(config, value), "\n");
+        else
+            status = parse_line(&known, m, line);
     }
     free(copy);
     if (status == VPSDE_OK && !(known && m->verb && m->config_sha256)) {

@@ -3,7 +3,8 @@
  *   format 2
  *   verb sample
  *   seed 7
- *   config_sha256 HEX
+ *   config_sha256 HEX        of config.yaml
+ *   config LINE              each line of it, to tell what was edited
  *   input NAME HEX PATH      one line a file that was read */
 #ifndef VPSDE_EXPERIMENTS_RUN_MANIFEST_H
 #define VPSDE_EXPERIMENTS_RUN_MANIFEST_H
@@ -20,6 +21,7 @@ typedef struct vpsde_manifest_input {
 
 typedef struct vpsde_manifest {
     char *verb, *config_sha256;
+    char *config; /* "": it was not kept */
     uint64_t seed;
     vpsde_manifest_input *inputs;
     size_t n_inputs;

@@ -82,24 +82,7 @@ vpsde_status vpsde_parts_space(double *sealed, double *available, const vpsde_pa
     return vpsde_run_folder_space(available, parts->folder);
 }
 
-/* Adds up the bytes of the parts, and of rows.h5. */
-static vpsde_status weigh(vpsde_parts *parts, const vpsde_part_list *list)
-{
-    char name[VPSDE_PART_NAME];
-    uint64_t length;
-    double bytes;
-    for (size_t i = 0; i < list->n; i++) {
-        vpsde_part_name(name, list->part[i]);
-        VPSDE_TRY(vpsde_run_folder_size(&bytes, parts->folder, name));
-        parts->sealed_bytes += bytes;
-    }
-    VPSDE_TRY(vpsde_run_folder_taken(&length, &bytes, parts->folder, VPSDE_RUN_ROWS));
-    parts->sealed_bytes += bytes;
-    return VPSDE_OK;
-}
-
-/* The next part of this rank comes after all it has, also where one between them was lost. Rank 0 minds
- * the space for all. */
+/* The next part of this rank comes after all it has, also where one between them was lost. */
 static vpsde_status go_on_after(vpsde_parts *parts)
 {
     vpsde_part_list list;
@@ -109,7 +92,6 @@ static vpsde_status go_on_after(vpsde_parts *parts)
     for (size_t i = 0; i < list.n; i++) {
         if (list.part[i] >= first && list.part[i] < end) parts->next = list.part[i] + 1;
     }
-    if (status == VPSDE_OK && vpsde_rank() == 0) status = weigh(parts, &list);
     free(list.part);
     return status;
 }
@@ -207,7 +189,7 @@ vpsde_status vpsde_parts_widen(vpsde_parts *parts, uint64_t id, const vpsde_tabl
         VPSDE_TRY(vpsde_wide_create(&parts->wide, vpsde_run_folder_path(parts->folder)));
         vpsde_seal_widen(parts->seal, parts->wide);
     }
-    return vpsde_wide_begin(parts->wide, id, table);
+    return vpsde_parts_wide(parts) ? vpsde_wide_begin(parts->wide, id, table) : VPSDE_OK;
 }
 
 /* What HDF5 has to say of rows.h5 counts no more, so neither does how its closing ends. */

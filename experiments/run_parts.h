@@ -69,7 +69,7 @@ vpsde_status vpsde_parts_text(char **text, const vpsde_parts *parts, const char 
 /* Replaces the manifest, durably. EIO. */
 vpsde_status vpsde_parts_manifest(vpsde_parts *parts, const char *text);
 
-/* Bytes of all sealed parts, and what the file system has to give. */
+/* Bytes sealed, by all ranks until the last scan and by this one since; what the file system gives. */
 vpsde_status vpsde_parts_space(double *sealed, double *available, const vpsde_parts *parts);
 
 /* Adds a record made of pieces. When 16 MiB (without what went to rows.h5, some 8) or a second are
@@ -79,7 +79,7 @@ vpsde_status vpsde_parts_append(vpsde_parts *parts, const vpsde_record *record,
                                 const struct iovec *pieces, size_t n_pieces);
 
 /* Of a table that was announced and sealed, with nothing appended since: its wide columns go to rows.h5
- * from here on. One process has the run, and has had it from its start. EIO. */
+ * from here on, unless they were left. One process has the run, and has had it from its start. EIO. */
 vpsde_status vpsde_parts_widen(vpsde_parts *parts, uint64_t id, const vpsde_table *table);
 /* Seals, and no more rows go to rows.h5. EIO. */
 vpsde_status vpsde_parts_leave_wide(vpsde_parts *parts);

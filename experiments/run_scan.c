@@ -156,15 +156,29 @@ static vpsde_status scan_part(vpsde_parts *parts, size_t part, vpsde_record_fn v
     return walk(parts, part, bytes, visit, context);
 }
 
+/* What all ranks have sealed, and rows.h5: rank 0 minds the space for all. */
+static vpsde_status weigh(vpsde_parts *parts, const vpsde_part_list *list)
+{
+    char name[VPSDE_PART_NAME];
+    double bytes;
+    VPSDE_TRY(vpsde_run_folder_taken(&parts->rows_bytes, &parts->sealed_bytes, parts->folder,
+                                     VPSDE_RUN_ROWS));
+    for (size_t i = 0; i < list->n; i++) {
+        vpsde_part_name(name, list->part[i]);
+        VPSDE_TRY(vpsde_run_folder_size(&bytes, parts->folder, name));
+        parts->sealed_bytes += bytes;
+    }
+    return VPSDE_OK;
+}
+
 vpsde_status vpsde_parts_scan(vpsde_parts *parts, vpsde_part_list *seen, vpsde_record_fn visit,
                               void *context)
 {
     vpsde_part_list all;
-    double taken;
     if (parts->failed == VPSDE_OK) VPSDE_TRY(vpsde_parts_seal(parts));
-    VPSDE_TRY(vpsde_run_folder_taken(&parts->rows_bytes, &taken, parts->folder, VPSDE_RUN_ROWS));
     parts->buffer.used = HEADER;
     vpsde_status status = vpsde_part_list_fill(&all, parts->folder);
+    if (status == VPSDE_OK) status = weigh(parts, &all);
     for (size_t i = 0, old = 0; status == VPSDE_OK && i < all.n; i++) {
         while (old < seen->n && seen->part[old] < all.part[i]) old++;
         if (old < seen->n && seen->part[old] == all.part[i]) continue;

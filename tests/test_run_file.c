@@ -13,6 +13,7 @@
 #include <vpsde/run.h>
 
 #include "core/sink.h"
+#include "experiments/run_parts.h"
 
 enum { FIRST = 1000, COUNT = 157, TIMES = 3, DIM = 2, BLOCK = 16, PATH_SIZE = 256 };
 
@@ -418,10 +419,12 @@ static void damaged_starts_are_found(void **state)
     (void)state;
     static const struct {
         const char *name, *text, *words;
-    } faults[] = {{"config.yaml", "seed: 8\n", "config.yaml: is damaged"},
-                  {"manifest", "format 1\n", "not a manifest"},
-                  {"manifest", "format 2\nverb sample\nseed 7x\nconfig_sha256 a\n", "manifest"},
-                  {"manifest", "format 2\nverb sample\ninput a b\nconfig_sha256 a\n", "manifest"}};
+    } faults[] = {
+        {"config.yaml", "seed: 8\n", "config.yaml: is damaged or edited (seed: 7, now 8)"},
+        {"config.yaml", "seed: 7", "is damaged or edited (its SHA-256"},
+        {"manifest", "format 1\n", "not a manifest"},
+        {"manifest", "format 2\nverb sample\nseed 7x\nconfig_sha256 a\n", "manifest"},
+        {"manifest", "format 2\nverb sample\ninput a b\nconfig_sha256 a\n", "manifest"}};
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
         char name[64];
         vpsde_run *run = start(at("start.h5"), 1);
@@ -436,6 +439,68 @@ static void damaged_starts_are_found(void **state)
         assert_fails(vpsde_run_input(run, "data", "a\nb", "abc"), VPSDE_EINVAL, "line end");
         vpsde_run_destroy(run, 1);
     }
+}
+
+/* Before their kind of failure is agreed on, all ranks seal: what that says counts, unless there is worse. */
+static void meetings_seal(void **state)
+{
+    (void)state;
+    static const struct {
+        vpsde_status status, met;
+        const char *words;
+    } cases[] = {{VPSDE_OK, VPSDE_EIO, "cannot be written"},
+                 {VPSDE_EPARTIAL, VPSDE_EIO, "cannot be written"},
+                 {VPSDE_ESTOPPED, VPSDE_EIO, "cannot be written"},
+                 {VPSDE_EDATA, VPSDE_EDATA, "what came first"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        vpsde_run *run = start(at("meet.h5"), 1);
+        double sums[] = {1, 2};
+        uint64_t least = 7;
+        assert_ok(vpsde_run_meet(run, VPSDE_OK, sums, 2, &least));
+        assert_true(sums[0] == 1 && sums[1] == 2 && least == 7);
+        assert_int_equal(mkdir(at("meet.h5.parts/part-000000-000000.tmp"), 0700), 0);
+        assert_ok(vpsde_run_model_fact(run, &(vpsde_fact){.name = "kind", .text = "mlp"}));
+        const vpsde_status status =
+            cases[i].status == VPSDE_OK ? VPSDE_OK : vpsde_fail(cases[i].status, "what came first");
+        assert_fails(vpsde_run_meet(run, status, sums, 2, &least), cases[i].met, cases[i].words);
+        assert_int_equal(rmdir(at("meet.h5.parts/part-000000-000000.tmp")), 0);
+        vpsde_run_destroy(run, 1);
+        assert_false(exists(at("meet.h5.parts")));
+    }
+}
+
+static vpsde_status no_record(void *context, const vpsde_record *record, const void *payload,
+                              vpsde_place place)
+{
+    (void)context, (void)record, (void)payload, (void)place;
+    return VPSDE_OK;
+}
+
+/* What another rank has sealed is not asked of the disk once more. */
+static void space_counts_all_ranks(void **state)
+{
+    (void)state;
+    static const char mine[] = "ranks.h5.parts/part-000000-000000",
+                      other[] = "ranks.h5.parts/part-000001-000000";
+    vpsde_part_list seen = {.n = 0};
+    struct stat info;
+    vpsde_parts *parts;
+    double own, all, available;
+    char text[] = "facts";
+    const struct iovec piece = {.iov_base = text, .iov_len = sizeof(text)};
+    assert_ok(vpsde_parts_create(&parts, at("ranks.h5"), "", "", false));
+    assert_ok(vpsde_parts_append(parts, &(vpsde_record){.kind = VPSDE_RECORD_FACTS}, &piece, 1));
+    assert_ok(vpsde_parts_seal(parts));
+    assert_ok(vpsde_parts_space(&own, &available, parts));
+    assert_int_equal(stat(at(mine), &info), 0);
+    assert_close(own, (double)info.st_size, 0);
+    assert_int_equal(link(at(mine), at(other)), 0);
+    assert_ok(vpsde_parts_scan(parts, &seen, no_record, NULL));
+    assert_ok(vpsde_parts_space(&all, &available, parts));
+    assert_close(all, 2 * own, 0);
+    free(seen.part);
+    vpsde_parts_remove(parts);
+    vpsde_parts_destroy(parts);
 }
 
 static void outputs_that_no_file_can_be(void **state)
@@ -767,6 +832,8 @@ int main(void)
         cmocka_unit_test(rows_must_be_there_once),
         cmocka_unit_test(a_run_is_taken_up),
         cmocka_unit_test(damaged_starts_are_found),
+        cmocka_unit_test(meetings_seal),
+        cmocka_unit_test(space_counts_all_ranks),
         cmocka_unit_test(outputs_that_no_file_can_be),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(sink_refuses_nonsense),

@@ -397,6 +397,40 @@ static void a_partial_file_is_made(void **state)
     assert_int_equal(go_on(), THERE);
 }
 
+/* And by the same process, with tables to come. */
+static void a_partial_file_does_not_end_a_run(void **state)
+{
+    (void)state;
+    vpsde_run *run = start(at("run.h5"));
+    write_shape(run, &shapes[0], SIZE_MAX);
+    assert_ok(vpsde_run_finish(run, "interrupted"));
+    write_all(run, 1);
+    check_same(at("run.h5"));
+    assert_int_equal(unlink(at("run.h5")), 0);
+}
+
+/* Whatever rows.h5 is by then, it may have another name. */
+static void no_older_file_is_written_to(void **state)
+{
+    (void)state;
+    const vpsde_table table = table_of(&shapes[0]);
+    vpsde_run *run = start(at("run.h5"));
+    vpsde_sink *sink = vpsde_run_sink(run);
+    char text[8] = "";
+    FILE *file = fopen(at("kept"), "w+");
+    assert_non_null(file);
+    assert_int_equal(fputs("older", file) < 0, 0);
+    assert_int_equal(fflush(file), 0);
+    assert_int_equal(link(at("kept"), at("run.h5.parts/rows.h5")), 0);
+    assert_fails(sink->begin(sink->self, &table), VPSDE_EIO, "rows.h5: cannot be made");
+    rewind(file);
+    assert_non_null(fgets(text, sizeof(text), file));
+    assert_string_equal(text, "older");
+    assert_int_equal(fclose(file), 0);
+    vpsde_run_destroy(run, 1);
+    assert_int_equal(unlink(at("kept")), 0);
+}
+
 /* The last phase fails: the rows do not move, and another process ends it. */
 static void a_failed_end_is_taken_up(void **state)
 {
@@ -496,6 +530,8 @@ int main(void)
         cmocka_unit_test(interrupted_runs_go_on),
         cmocka_unit_test(damaged_rows_are_computed_again),
         cmocka_unit_test(a_partial_file_is_made),
+        cmocka_unit_test(a_partial_file_does_not_end_a_run),
+        cmocka_unit_test(no_older_file_is_written_to),
         cmocka_unit_test(a_failed_end_is_taken_up),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
