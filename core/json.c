@@ -1,7 +1,7 @@
 #include "core/json.h"
 
-#include <errno.h>
 #include <jansson.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,20 +47,43 @@ static bool is_bounded(vpsde_json_in_error *error, const char *text, size_t leng
     return true;
 }
 
+/* When memory for more of a long text ends, jansson leaves out a letter and goes on: what it asks for is
+ * watched. */
+static json_malloc_t allocate;
+static _Thread_local bool starved;
+
+static void *watched(size_t size)
+{
+    void *const memory = allocate(size);
+    if (!memory) starved = true;
+    return memory;
+}
+
+static void watch(void)
+{
+    json_free_t release;
+    json_get_alloc_funcs(&allocate, &release);
+    json_set_alloc_funcs(watched, release);
+}
+
 bool vpsde_json_in_parse(vpsde_json_in **out, vpsde_json_in_error *error, const char *text,
                          size_t length, const vpsde_json_in_limits *limits)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     json_error_t e;
     *out = NULL;
     error->memory = false;
     if (!is_bounded(error, text, length, limits)) return false;
-    errno = 0; /* jansson has a code for want of memory, and seldom says it */
+    (void)pthread_once(&once, watch);
+    starved = false;
     *out = json_loadb(text, length, JSON_REJECT_DUPLICATES, &e);
-    if (*out) return true;
-    error->memory = errno == ENOMEM || json_error_code(&e) == json_error_out_of_memory;
-    (void)snprintf(error->text, sizeof(error->text), "%s: %.150s",
-                   error->memory ? "cannot be read for want of memory" : "is not valid JSON",
-                   e.text);
+    if (*out && !starved) return true;
+    json_decref(*out);
+    *out = NULL;
+    error->memory = starved;
+    (void)snprintf(error->text, sizeof(error->text), "%s%.150s",
+                   starved ? "cannot be read for want of memory" : "is not valid JSON: ",
+                   starved ? "" : e.text);
     error->line = e.line > 0 ? (size_t)e.line : 0;
     error->position = e.position > 0 ? (size_t)e.position : 0;
     return false;

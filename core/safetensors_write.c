@@ -112,7 +112,10 @@ static vpsde_status make_header(char **out, size_t *size, const vpsde_tensor_out
     char *text = status == VPSDE_OK ? json_dumps(header, JSON_COMPACT) : NULL;
     json_decref(header);
     VPSDE_TRY(status);
-    if (!text) return no_memory();
+    if (!text || errno == ENOMEM) { /* for want of which json_dumps() leaves out letters of keys */
+        free(text);
+        return no_memory();
+    }
     const size_t length = strlen(text), padded = (length + 7) / 8 * 8;
     status = vpsde_alloc(out, PREFIX + padded, 1);
     if (status == VPSDE_OK) {

@@ -196,6 +196,29 @@ static void data_sets(void **state)
     faulty_each(open_data, FAULTY_EIO);
 }
 
+/* Texts that outgrow what jansson first has for them. */
+static vpsde_status read_json(void)
+{
+    static const char text[] = "{\"a key of many more letters than sixteen\": 12345678901234567, "
+                               "\"b\": \"a text of many more letters than sixteen\", \"c\": 1.5}";
+    vpsde_json_in *root;
+    size_t number = 0;
+    VPSDE_TRY(vpsde_json_in_read(&root, text, sizeof(text) - 1, "here"));
+    const char *const b = vpsde_json_in_text(vpsde_json_in_get(root, "b"));
+    const bool right =
+        vpsde_json_in_size_of(&number,
+                              vpsde_json_in_get(root, "a key of many more letters than sixteen")) &&
+        number == 12345678901234567 && b && !strcmp(b, "a text of many more letters than sixteen");
+    vpsde_json_in_free(root);
+    return right ? VPSDE_OK : VPSDE_EINTERNAL;
+}
+
+static void json_texts(void **state)
+{
+    (void)state;
+    faulty_each(read_json, FAULTY_MEMORY);
+}
+
 static const char *tensors_path, *index_path;
 
 static vpsde_status write_and_read(void)
@@ -350,6 +373,7 @@ int main(int n_args, char **args)
         cmocka_unit_test(configurations), cmocka_unit_test(configuration_files),
         cmocka_unit_test(data_sets),      cmocka_unit_test(checkpoints),
         cmocka_unit_test(manifests),      cmocka_unit_test(parts),
+        cmocka_unit_test(json_texts),
     };
     root_folder = n_args > 1 ? args[1] : ".";
     return cmocka_run_group_tests(tests, setup, scratch_teardown);
