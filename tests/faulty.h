@@ -126,6 +126,10 @@ FAULTY_WRAP(int, fstat64, int fd, struct stat *info)
 {
     return faulty_now(FAULTY(EIO), EIO) ? -1 : __real_fstat64(fd, info);
 }
+FAULTY_WRAP(int, fstatat64, int folder, const char *path, struct stat *info, int flags)
+{
+    return faulty_now(FAULTY(EIO), EIO) ? -1 : __real_fstatat64(folder, path, info, flags);
+}
 FAULTY_WRAP(int, rename, const char *from, const char *to)
 {
     return faulty_now(FAULTY(EIO), EIO) ? -1 : __real_rename(from, to);

@@ -10,8 +10,10 @@
 #include "core/json.h"
 #include "core/number.h"
 #include "core/safetensors_set.h"
+#include "core/sha256.h"
 #include "experiments/run_manifest.h"
-#include "experiments/run_parts.h"
+#include "experiments/run_parts_impl.h"
+#include "experiments/run_placed.h"
 #include "tests/config_schema.h"
 #include "tests/scratch.h"
 
@@ -174,11 +176,12 @@ static size_t pack(unsigned char *out, size_t max, const void *bytes, size_t n)
 
 static void data_sets(void **state)
 {
-    static unsigned char idx[16 + 2 * 200 * 100] = {0, 0, 8, 3,   0, 0, 0, 2,
-                                                    0, 0, 0, 200, 0, 0, 0, 100};
+    /* longer than what is looked at first, so that zlib has to ask for more */
+    static unsigned char idx[16 + 2 * 300 * 200] = {0, 0, 8, 3,  0, 0, 0, 2,
+                                                    0, 0, 1, 44, 0, 0, 0, 200};
     static const faulty_effect effects[] = {FAULTY_MEMORY, FAULTY_EIO, FAULTY_EINTR,
                                             FAULTY_SHORT,  FAULTY_END, FAULTY_FOREIGN};
-    static unsigned char packed[50000];
+    static unsigned char packed[150000];
     char h5[600];
     (void)state;
     for (size_t i = 16; i < sizeof(idx); i++) idx[i] = (unsigned char)(i * i >> 3);
@@ -300,6 +303,28 @@ static void manifests(void **state)
 static char run_path[600];
 static size_t visited;
 
+/* Three parts one behind the other, of which each may fail while the next is on its way. */
+static vpsde_status seal_in_a_row(void)
+{
+    vpsde_run_folder *folder;
+    vpsde_seal *seal;
+    char name[VPSDE_PART_NAME];
+    VPSDE_TRY(vpsde_run_folder_create(&folder, run_path, true));
+    vpsde_status status = vpsde_seal_create(&seal);
+    for (size_t i = 0; i < 3 && status == VPSDE_OK; i++) {
+        vpsde_part_buffer part = {.used = sizeof(vpsde_part_header)};
+        vpsde_part_name(name, i);
+        status = vpsde_part_append(&part, "abc", 4);
+        if (status == VPSDE_OK) status = vpsde_seal_start(seal, folder, name, &part, true);
+        free(part.bytes);
+    }
+    const vpsde_status sealed = seal ? vpsde_seal_wait(seal) : VPSDE_OK;
+    vpsde_seal_destroy(seal);
+    vpsde_run_folder_remove(folder);
+    vpsde_run_folder_close(folder);
+    return status != VPSDE_OK ? status : sealed;
+}
+
 static vpsde_status visit(void *context, const vpsde_record *record, const void *payload,
                           vpsde_place place)
 {
@@ -308,6 +333,16 @@ static vpsde_status visit(void *context, const vpsde_record *record, const void 
     if (record->bytes != 4 || memcmp(payload, "abc", 4) != 0) return VPSDE_EINTERNAL;
     VPSDE_TRY(vpsde_parts_read(context, place, again, 4));
     return strcmp(again, "abc") == 0 ? VPSDE_OK : VPSDE_EINTERNAL;
+}
+
+static vpsde_status count(void *context, const vpsde_record *record, const void *payload,
+                          vpsde_place at)
+{
+    (void)context;
+    (void)payload;
+    (void)at;
+    visited += record->bytes;
+    return VPSDE_OK;
 }
 
 static vpsde_status fill_parts(vpsde_parts *parts)
@@ -348,13 +383,49 @@ static vpsde_status store(void)
     return status;
 }
 
+/* A part that speaks of eight bytes of rows.h5, which are read as it is scanned. */
+static vpsde_status scan_placed(vpsde_parts *parts)
+{
+    static const vpsde_record record = {.kind = VPSDE_RECORD_PLACED};
+    struct {
+        uint64_t columns;
+        vpsde_placed placed;
+        uint64_t chunk;
+    } payload = {
+        .columns = 1, .placed = {.bytes = 8, .n_chunks = 1, .period = 8, .piece = 8}, .chunk = 16};
+    vpsde_part_list seen = {.n = 0};
+    char hex[65];
+    vpsde_sha256(hex, "8 bytes", 8);
+    memcpy(payload.placed.sha256, hex, sizeof(payload.placed.sha256));
+    VPSDE_TRY(vpsde_run_folder_put(parts->folder, VPSDE_RUN_ROWS, "what is before: 8 bytes", 24));
+    VPSDE_TRY(vpsde_parts_append(parts, &record, &(struct iovec){&payload, sizeof(payload)}, 1));
+    visited = 0;
+    const vpsde_status status = vpsde_parts_scan(parts, &seen, count, NULL);
+    free(seen.part);
+    return status == VPSDE_OK && visited != sizeof(payload) ? VPSDE_EINTERNAL : status;
+}
+
+static vpsde_status place(void)
+{
+    vpsde_parts *parts;
+    VPSDE_TRY(vpsde_parts_create(&parts, run_path, "a: 1\n", "format 2\n", true));
+    const vpsde_status status = scan_placed(parts);
+    vpsde_parts_remove(parts);
+    vpsde_parts_destroy(parts);
+    return status;
+}
+
 static void parts(void **state)
 {
     static const faulty_effect effects[] = {FAULTY_MEMORY, FAULTY_EIO, FAULTY_EINTR, FAULTY_SHORT,
                                             FAULTY_GONE};
     (void)state;
     snprintf(run_path, sizeof(run_path), "%s", scratch_path("run.h5"));
-    for (size_t i = 0; i < 5; i++) faulty_each(store, effects[i]);
+    for (size_t i = 0; i < 5; i++) {
+        faulty_each(store, effects[i]);
+        faulty_each(seal_in_a_row, effects[i]);
+        faulty_each(place, effects[i]);
+    }
     assert_ok(store());
 }
 
