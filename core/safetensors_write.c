@@ -172,8 +172,10 @@ vpsde_status vpsde_safetensors_write(const char *path, const vpsde_tensor_out *t
     if (fd >= 0 && write_file(fd, header, size, tensors, n) != 0) status = storage_failed(path);
     if (fd >= 0 && close(fd) != 0 && status == VPSDE_OK) status = storage_failed(path);
     if (status == VPSDE_OK && rename(temporary, path) != 0) status = storage_failed(path);
-    if (status != VPSDE_OK && temporary) unlink(temporary);
-    if (status == VPSDE_OK) status = vpsde_sync_folder_of(path);
+    if (status == VPSDE_OK)
+        status = vpsde_sync_folder_of(path);
+    else if (temporary)
+        unlink(temporary);
     free(temporary);
     free(header);
     return status;

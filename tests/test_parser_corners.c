@@ -304,6 +304,12 @@ static void manifests(void **state)
     assert_ok(vpsde_manifest_add(&m, &added, "model", scratch_folder, hex));
     assert_fails(vpsde_manifest_check_inputs(&m), VPSDE_EDATA, "");
     vpsde_manifest_free(&m);
+    char long_name[400] = "";
+    memset(long_name, 'x', 300);
+    memcpy(long_name + 300, ":/y", 4);
+    assert_ok(vpsde_manifest_add(&m, &added, "data", long_name, hex));
+    assert_fails(vpsde_manifest_check_inputs(&m), VPSDE_EIO, "too long");
+    vpsde_manifest_free(&m);
 }
 
 static vpsde_status visit(void *context, const vpsde_record *record, const void *payload,

@@ -202,6 +202,8 @@ static void full_parts_do_not_wait_for_the_clock(void **state)
     vpsde_parts *parts = create();
     size_t rows = 0;
     assert_non_null(bytes);
+    append(parts, (vpsde_record){.kind = VPSDE_RECORD_FACTS}, bytes, (size_t)WIDTH * 2);
+    assert_int_equal(parts->next, 1); /* and nothing is wide yet */
     for (size_t column = 0; column < 2; column++) {
         const vpsde_table table = table_of(column);
         const vpsde_record record = {.kind = VPSDE_RECORD_ROWS, .table = ID + column, .n = 2};
