@@ -113,7 +113,7 @@ void vpsde_run_folder_keep(const vpsde_run_folder *folder, const char *name)
 
 vpsde_status vpsde_run_folder_open(int *fd, const vpsde_run_folder *folder, const char *name)
 {
-    *fd = vpsde_fd_open(folder->dir, name, O_RDONLY | O_CLOEXEC);
+    *fd = vpsde_fd_open(folder->dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* no FIFO blocks */
     if (*fd >= 0) return VPSDE_OK;
     return vpsde_fail(VPSDE_EIO, "%s/%s: cannot be read: %s", folder->path, name, strerror(errno));
 }

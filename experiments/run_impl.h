@@ -1,4 +1,17 @@
-/* What run_file.c (the life of a run) and run_sink.c (its tables) share. */
+/* What run_file.c and run_sink.c share. The way of a row, from its coming to the file and back:
+ *
+ *   run_file.c      the life of a run: begun, taken up, finished
+ *   run_sink.c      its tables and rows as they come, without those that are there
+ *   run_table.c     tables and facts as bytes
+ *   run_parts.c     records put together to parts
+ *   run_seal.c      parts written and made durable, on threads of their own
+ *   run_wide.c      wide columns on their way to rows.h5
+ *   run_placed.c    what a part says of those, and reading them
+ *   run_scan.c      parts read and checked; run_part_list.c: their names
+ *   run_index.c     what they hold, by table and row
+ *   run_write.c     the HDF5 file made of it
+ *   run_folder.c    the folder they are in: its lock, whole files, publication
+ *   run_manifest.c  what a run is */
 #ifndef VPSDE_EXPERIMENTS_RUN_IMPL_H
 #define VPSDE_EXPERIMENTS_RUN_IMPL_H
 

@@ -711,6 +711,27 @@ static void lost_part_is_computed_again(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
+/* Nothing waits for somebody to write into it. */
+static void a_pipe_is_no_part(void **state)
+{
+    (void)state;
+    const char *path = at("pipe.h5");
+    vpsde_run *run = start(path, 0);
+    end_with(run, 0, BLOCK);
+    vpsde_run_destroy(run, 0);
+    assert_int_equal(unlink(at("pipe.h5.parts/part-000000-000001")), 0);
+    assert_int_equal(mkfifo(at("pipe.h5.parts/part-000000-000001"), 0600), 0);
+    alarm(60);
+    assert_ok(vpsde_run_reopen(&run, path));
+    alarm(0);
+    end_with(run, 0, COUNT);
+    assert_ok(vpsde_run_finish(run, "complete"));
+    vpsde_run_destroy(run, 0);
+    for (size_t c = 0; c < N_COLUMNS; c++) check_column(path, "/runs/a", c, SIZE_MAX / 2);
+    assert_false(exists(at("pipe.h5.parts")));
+    assert_int_equal(unlink(path), 0);
+}
+
 /* In a child whose files may not pass `limit` bytes: runs until storage fails and returns normally,
  * so that HDF5's exit code runs too. */
 static void fill_the_disk(rlim_t limit, bool seal_first)
@@ -842,6 +863,7 @@ int main(void)
         cmocka_unit_test(damaged_part_is_found),
         cmocka_unit_test(damaged_parts_are_computed_again),
         cmocka_unit_test(lost_part_is_computed_again),
+        cmocka_unit_test(a_pipe_is_no_part),
         cmocka_unit_test(full_disk_keeps_what_is_sealed),
         cmocka_unit_test(array_sink_keeps_one_column),
     };
