@@ -231,8 +231,8 @@ static void describe(char out[256], const char *path, const char *dataset)
 {
     const hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
     const hid_t id = H5Dopen2(file, dataset, H5P_DEFAULT), made = H5Dget_create_plist(id);
-    H5D_alloc_time_t allocated;
-    H5D_fill_time_t filled;
+    H5D_alloc_time_t allocated = H5D_ALLOC_TIME_ERROR;
+    H5D_fill_time_t filled = H5D_FILL_TIME_ERROR;
     hsize_t chunk[5] = {0};
     double fill = 0;
     assert_true(file >= 0 && id >= 0 && made >= 0);
