@@ -48,7 +48,8 @@ void vpsde_chain_stand(vpsde_chain *chain, size_t k);
  * in the scratch buffers. */
 vpsde_status vpsde_chain_step(vpsde_chain *chain, size_t k);
 
-/* The network, without ledger or flags: for the log. */
-vpsde_status vpsde_chain_peek(vpsde_chain *chain, const vpsde_coef *c, double *eps);
+/* The network at the node and the state where the chain stands, for the log: sets *eps (n, d), flags no
+ * row, and counts in block.calls_log until a step takes it over. The run logs eps or x0. */
+vpsde_status vpsde_chain_peek(vpsde_chain *chain, const double **eps);
 
 #endif

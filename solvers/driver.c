@@ -25,7 +25,7 @@ typedef struct worker {
     vpsde_chain *chain;
     vpsde_rows *rows;
     vpsde_path_logp *logp; /* where it is logged, else NULL */
-    double *eps, *drawn;   /* (n, d) for the log and the last step */
+    double *eps, *drawn;   /* (n, d) for the last step, and for the log */
     double *v;             /* (d) */
     size_t slot;           /* next stored node */
 } worker;
@@ -76,9 +76,9 @@ static bool is_stored(const worker *w, size_t k)
     return w->slot < report->n_stored && report->stored[w->slot] == k;
 }
 
-/* Stores the state at node k, where the chain stands, and what the network says there. Reads the
- * chain, changes no bit of what follows, and its call is not in the ledger. At data (sigma = 0)
- * there is no noise to predict: x0hat = x, eps is NaN, nothing is called. */
+/* Stores the state at node k, where the chain stands, and what the network says there. Changes no bit
+ * of what follows. At data (sigma = 0) there is no noise to predict: x0hat = x, eps is NaN, nothing is
+ * called. */
 static vpsde_status log_node(worker *w, size_t k)
 {
     const vpsde_report *report = w->run->report;
@@ -86,13 +86,13 @@ static vpsde_status log_node(worker *w, size_t k)
     vpsde_step *s = &chain->step;
     vpsde_chain_stand(chain, k);
     const size_t begin = chain->block.begin, d = s->d;
+    const double *said = s->x; /* unread unless the network is asked */
     const bool noisy = s->at->sigma > 0;
     const bool calls = noisy && report->fields & (VPSDE_LOG_EPS | VPSDE_LOG_X0);
-    if (calls) VPSDE_TRY(vpsde_chain_peek(chain, s->at, w->eps));
+    if (calls) VPSDE_TRY(vpsde_chain_peek(chain, &said));
     for (size_t i = 0; i < chain->block.count; i++) {
-        const double *x = s->x + (begin + i) * d, *eps = w->eps + (begin + i) * d;
+        const double *x = s->x + (begin + i) * d, *eps = said + (begin + i) * d;
         const bool ok = chain->block.status[begin + i] == VPSDE_ROW_OK;
-        w->rows->nfe_log[i] += calls ? (int32_t)vpsde_guidance_calls(chain->guidance.weight) : 0;
         vpsde_rows_store(w->rows, report, 0, i, w->slot, ok ? x : NULL);
         vpsde_rows_store(w->rows, report, 1, i, w->slot, ok && noisy ? eps : NULL);
         if (calls) vec_lin2(d, w->v, 1 / s->at->alpha, x, -s->at->sigma / s->at->alpha, eps);
@@ -220,6 +220,7 @@ static vpsde_status run_block(worker *w, uint64_t first, size_t count)
     vec_copy(count * chain->step.d, w->rows->final, vpsde_chain_rows(chain));
     for (size_t i = 0; i < count; i++) {
         w->rows->nfe[i] = (int32_t)chain->block.calls;
+        w->rows->nfe_log[i] += (int32_t)chain->block.calls_log;
         w->rows->status[i] = chain->status[chain->block.begin + i];
     }
     return vpsde_report_write(w->run->report, w->rows, first, count);

@@ -31,6 +31,14 @@ typedef struct vpsde_moments {
     double eps_eps, x_eps, x_x; /* |eps|^2, x . eps, |x|^2 */
 } vpsde_moments;
 
+/* What the network last told the log. The next call takes it, and the network is spared, if it asks
+ * the same bit for bit in all n rows, failed and padding ones too. */
+typedef struct vpsde_peek {
+    bool fresh;
+    vpsde_coef at;
+    double *x, *eps; /* (n, d), NULL in runs whose log has neither eps nor x0 */
+} vpsde_peek;
+
 struct vpsde_guidance; /* solvers/guidance.h */
 
 struct vpsde_block {
@@ -45,6 +53,8 @@ struct vpsde_block {
     const int32_t *classes; /* (n) or NULL */
     uint8_t *status;        /* (n) vpsde_row_status; set where a row stops being finite */
     size_t calls;           /* network calls so far: the ledger */
+    size_t calls_log;       /* those that the log made and no step took over */
+    vpsde_peek peek;
     vpsde_moments *moments; /* (n) of the last call, or NULL when nobody watches */
     const struct vpsde_guidance *guidance;
     const vpsde_clip *clip; /* of the run, or NULL */

@@ -204,7 +204,7 @@ static void the_log_holds_what_it_says(void **state)
             }
         }
         assert_true(isnan(z[(s * (STEPS + 1) + STEPS) * 2]));
-        assert_int_equal(((const int32_t *)keep_column(&k, "nfe_log"))[s], STEPS + 1);
+        assert_int_equal(((const int32_t *)keep_column(&k, "nfe_log"))[s], 1); /* at the end */
     }
     keep_free(&k);
 }
