@@ -33,12 +33,8 @@ static const double dense[STAGES] = {
     69997945.0 / 29380423,
 };
 
-/* Hairer's dopri5: beta is the integral part of the control. Two of his numbers (0.01, 1.01) are made for
- * long ways, and here others for the some 12 steps of a flow (docs/likelihood.md, "Defaults"): a first
- * step that is worth its evaluations, and no stub of a last one. `stretch` times `safety` stays below 1,
- * or a last step that was refused would come again. */
+/* Hairer's dopri5: beta is the integral part of the control. */
 static const double beta_pi = 0.04, safety = 0.9, grow_max = 10, shrink_max = 5;
-static const double first_error = 0.3, stretch = 1.1;
 
 typedef struct work {
     double *k[STAGES], *y1, *trial;
@@ -100,7 +96,7 @@ static vpsde_status first_step(vpsde_ode *ode, work *w, double direction, double
     const double d2 = scaled_norm(ode, w->k[1], ode->y, ode->y) / guess;
     const double largest = fmax(d1, d2);
     const double second =
-        largest <= 1e-15 ? fmax(1e-6, guess * 1e-3) : pow(first_error / largest, 1.0 / 5);
+        largest <= 1e-15 ? fmax(1e-6, guess * 1e-3) : pow(0.01 / largest, 1.0 / 5);
     *h = fmin(fmin(100 * guess, second), span);
     return VPSDE_OK;
 }
@@ -163,7 +159,7 @@ static vpsde_status dopri5_integrate(vpsde_ode *ode)
             return vpsde_ode_give_up(ode, s, "max_steps reached");
         }
         const double left = fabs(ode->s_end - s);
-        const bool last = size * stretch >= left;
+        const bool last = size * 1.01 >= left;
         const double h = direction * (last ? left : size);
         const double s_new = last ? ode->s_end : s + h;
         if (s_new == s) return vpsde_ode_give_up(ode, s, "the step cannot become smaller");
