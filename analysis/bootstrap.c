@@ -127,63 +127,57 @@ static vpsde_status replicate_means(double *replicate, const vpsde_statistic *s,
     return VPSDE_OK;
 }
 
-/* Element `place` (whole) of the ascending rows, each as often as its unit was drawn, or the one
- * after it. */
+/* Rows by value, each as often as its unit was drawn. The place that is sought lies near row `near` for
+ * every resample, so counting begins there: with the rows of each unit below it. */
 typedef struct cursor {
     const uint32_t *order, *unit; /* (n) rows by value; their units */
     const uint8_t *count;
-    size_t n;
+    const uint32_t *below; /* how many rows of each unit are below `near` */
+    size_t near;
 } cursor;
 
-static size_t total_weight(const cursor *c, size_t units, const uint32_t *rows)
+static size_t drawn(const cursor *c, size_t units, const uint32_t *rows)
 {
     size_t total = 0;
     for (size_t u = 0; u < units; u++) total += (size_t)c->count[u] * rows[u];
     return total;
 }
 
-/* The place-th and the next value of the resample. Counts from the nearer end. */
-static void two_at(double out[2], const cursor *c, const double *value, size_t place, size_t total)
+/* The place-th and the next value of the resample, which has `total` of them. */
+static void two_at(double out[2], const cursor *c, size_t units, const double *value, size_t place,
+                   size_t total)
 {
-    const bool from_top = place > total / 2;
     const size_t next = place + 1 < total ? place + 1 : place;
-    const size_t first = from_top ? total - 1 - next : place;
-    const size_t second = from_top ? total - 1 - place : next;
-    size_t seen = 0, k = 0;
-    double low = 0;
-    for (bool has_first = false; k < c->n; k++) {
-        const size_t at = from_top ? c->n - 1 - k : k;
-        seen += c->count[c->unit[at]];
-        if (!has_first && seen > first) low = value[c->order[at]], has_first = true;
-        if (seen <= second) continue;
-        const double high = value[c->order[at]];
-        out[0] = from_top ? high : low;
-        out[1] = from_top ? low : high;
-        return;
-    }
-    out[0] = out[1] = (double)NAN;
+    size_t k = c->near, seen = drawn(c, units, c->below);
+    while (seen > place) seen -= c->count[c->unit[--k]];
+    for (; seen + c->count[c->unit[k]] <= place; k++) seen += c->count[c->unit[k]];
+    out[0] = value[c->order[k]];
+    for (; seen + c->count[c->unit[k]] <= next; k++) seen += c->count[c->unit[k]];
+    out[1] = value[c->order[k]];
 }
 
 static vpsde_status replicate_quantile(double *replicate, const vpsde_statistic *s,
                                        const vpsde_resampling *r)
 {
-    uint32_t *order, rows[VPSDE_UNITS_MAX] = {0};
+    uint32_t *order, rows[VPSDE_UNITS_MAX] = {0}, below[VPSDE_UNITS_MAX] = {0};
     VPSDE_TRY(vpsde_alloc(&order, 2 * s->n, sizeof(*order)));
     uint32_t *unit = order + s->n;
+    cursor c = {.order = order, .unit = unit, .below = below};
+    c.near = (size_t)(s->p * (double)s->n);
     const vpsde_status status = vpsde_order(order, s->column, s->n);
     for (size_t i = 0; status == VPSDE_OK && i < s->n; i++) {
         unit[i] = (uint32_t)(s->number[order[i]] % r->units);
         rows[unit[i]]++;
+        if (i < c.near) below[unit[i]]++;
     }
     for (size_t b = 0; status == VPSDE_OK && b < VPSDE_RESAMPLES; b++) {
-        const cursor c = {
-            .order = order, .unit = unit, .count = r->count + b * r->units, .n = s->n};
-        const size_t total = total_weight(&c, r->units, rows);
+        c.count = r->count + b * r->units;
+        const size_t total = drawn(&c, r->units, rows);
         replicate[b] = (double)NAN;
         if (total == 0) continue;
         const double place = s->p * (double)(total - 1);
         double at[2];
-        two_at(at, &c, s->column, (size_t)place, total);
+        two_at(at, &c, r->units, s->column, (size_t)place, total);
         replicate[b] = at[0] + (place - floor(place)) * (at[1] - at[0]);
     }
     free(order);

@@ -176,6 +176,45 @@ static void test_failed_rows(void **state)
     }
 }
 
+/* More rows than units, sorted by value within and across them, with ties and every seventh row gone; p
+ * from one end to the other. */
+static void test_quantiles_of_many(void **state)
+{
+    enum { MANY = 5000 };
+    static double value[MANY], replicate[VPSDE_RESAMPLES], expanded[4 * MANY];
+    static size_t row[MANY];
+    static const double p[] = {0, 1e-3, 0.25, 0.5, 0.99, 1};
+    vpsde_resampling *many;
+    size_t n_left = 0;
+    (void)state;
+    assert_ok(vpsde_resampling_create(&many, MANY, 11));
+    assert_int_equal(many->units, VPSDE_UNITS_MAX);
+    for (size_t i = 0; i < MANY; i++) {
+        row[n_left] = i;
+        value[n_left] = (double)(i / VPSDE_UNITS_MAX) + floor((double)(i * i % 997) / 100);
+        if (i % 7 != 3) n_left++;
+    }
+    for (size_t q = 0; q < sizeof(p) / sizeof(*p); q++) {
+        const vpsde_statistic s = {.kind = VPSDE_STATISTIC_QUANTILE,
+                                   .n = n_left,
+                                   .number = row,
+                                   .column = value,
+                                   .n_columns = 1,
+                                   .p = p[q]};
+        assert_ok(vpsde_bootstrap(replicate, &s, many));
+        for (size_t b = 0; b < 50; b++) {
+            const uint8_t *count = many->count + b * many->units;
+            size_t n = 0;
+            for (size_t i = 0; i < n_left; i++) {
+                for (int c = 0; c < count[row[i] % many->units]; c++) expanded[n++] = value[i];
+            }
+            qsort(expanded, n, sizeof(*expanded), ascending);
+            assert_close(replicate[b], vpsde_quantile(expanded, n, p[q]), 1e-15);
+        }
+    }
+    vpsde_resampling_destroy(many);
+}
+
 /* Pooling: the mean, and half-widths as independent errors add. */
 static void test_pool(void **state)
 {
@@ -253,10 +292,15 @@ static void test_pairs_of_one_unit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_coverage),          cmocka_unit_test(test_coverage_of_pairs),
-        cmocka_unit_test(test_paired_difference), cmocka_unit_test(test_quantile_replicates),
-        cmocka_unit_test(test_failed_rows),       cmocka_unit_test(test_pool),
-        cmocka_unit_test(test_skewness),          cmocka_unit_test(test_pairs_of_one_unit),
+        cmocka_unit_test(test_coverage),
+        cmocka_unit_test(test_coverage_of_pairs),
+        cmocka_unit_test(test_paired_difference),
+        cmocka_unit_test(test_quantile_replicates),
+        cmocka_unit_test(test_failed_rows),
+        cmocka_unit_test(test_quantiles_of_many),
+        cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_skewness),
+        cmocka_unit_test(test_pairs_of_one_unit),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
