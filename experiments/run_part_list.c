@@ -21,6 +21,7 @@ static vpsde_status add(void *context, const char *file)
     vpsde_part_list *list = context;
     size_t rank, number;
     char name[VPSDE_PART_NAME];
+    /* NOLINTNEXTLINE(cert-err34-c): what was read has to give the name again */
     if (sscanf(file, "part-%zu-%zu", &rank, &number) != 2) return VPSDE_OK;
     const size_t part = vpsde_part_first(rank) + number;
     vpsde_part_name(name, part);

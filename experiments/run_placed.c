@@ -121,7 +121,7 @@ static vpsde_status read_chunks(bool *good, vpsde_parts *parts, const found *col
 vpsde_status vpsde_placed_read(vpsde_parts *parts, vpsde_place payload, size_t column,
                                uint64_t skip, uint64_t n, void *out)
 {
-    found f;
+    found f = {.rest = payload};
     bool good;
     VPSDE_TRY(find(&f, parts, payload, column));
     if (f.placed.n_chunks > 0) return read_chunks(&good, parts, &f, skip, n, out, UINT64_MAX);

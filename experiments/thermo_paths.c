@@ -152,6 +152,7 @@ static vpsde_status prepare(both *p, const vpsde_setup *s, const vpsde_cli *cli)
     if (!cli->quiet) {
         printf("reverse paths: read from %s, the %zu first of %zu samples by %s, not simulated; "
                "forward paths: simulated\n",
+               /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): the record is open */
                s->thermo.run, p->reverse.count, p->record->count, p->record->solver);
     }
     return VPSDE_OK;

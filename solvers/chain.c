@@ -123,8 +123,9 @@ static bool take_peek(const vpsde_step *s, const vpsde_coef *c, const double *x,
 {
     vpsde_peek *peek = &s->block->peek;
     const size_t bytes = s->n * s->d * sizeof(*x);
-    const bool same =
-        peek->fresh && memcmp(c, &peek->at, sizeof(*c)) == 0 && memcmp(x, peek->x, bytes) == 0;
+    /* NOLINTNEXTLINE(*-suspicious-memory-comparison,cert-exp42-c): the same bits, no equal numbers */
+    const bool same_node = peek->fresh && memcmp(c, &peek->at, sizeof(*c)) == 0;
+    const bool same = same_node && memcmp(x, peek->x, bytes) == 0;
     peek->fresh = false;
     if (same) memcpy(eps, peek->eps, bytes);
     return same;
