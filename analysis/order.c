@@ -6,11 +6,16 @@
 
 #include "core/mem.h"
 
-enum { BITS = 11, BUCKETS = 1 << BITS, PASSES = 6 };
+enum {
+    BITS = 11,
+    BUCKETS = 1 << BITS,
+    PASSES = 3, /* through one half of a key */
+    SHORT_RUN = 64
+};
 
+/* Half a key, and whose it is: sorting moves 8 bytes a row. */
 typedef struct item {
-    uint64_t key;
-    uint32_t row;
+    uint32_t half, row;
 } item;
 
 /* The bits of a double as an unsigned number of the same order. */
@@ -21,29 +26,72 @@ static uint64_t key_of(double value)
     return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
 }
 
-static void radix_pass(item *to, const item *from, size_t n, unsigned shift)
+static size_t digit(item of, unsigned pass) { return of.half >> pass * BITS & (BUCKETS - 1); }
+
+static void radix_pass(item *to, const item *from, size_t n, size_t place[BUCKETS], unsigned pass)
 {
-    size_t place[BUCKETS + 1] = {0};
-    for (size_t i = 0; i < n; i++) place[(from[i].key >> shift & (BUCKETS - 1)) + 1]++;
-    for (size_t k = 1; k < BUCKETS; k++) place[k] += place[k - 1];
-    for (size_t i = 0; i < n; i++) to[place[from[i].key >> shift & (BUCKETS - 1)]++] = from[i];
+    size_t before = 0;
+    for (size_t k = 0; k < BUCKETS; k++) {
+        const size_t count = place[k];
+        place[k] = before;
+        before += count;
+    }
+    for (size_t i = 0; i < n; i++) to[place[digit(from[i], pass)]++] = from[i];
 }
 
-vpsde_status vpsde_order(uint32_t *order, const double *value, size_t n)
+/* By ascending half; equal ones as they come. */
+static void sort_halves(item *items, item *room, size_t n)
 {
-    item *items;
-    VPSDE_TRY(vpsde_alloc(&items, 2 * n, sizeof(*items)));
-    item *from = items, *to = items + n;
+    size_t place[PASSES][BUCKETS] = {{0}};
     for (size_t i = 0; i < n; i++) {
-        from[i] = (item){.key = key_of(value[i]), .row = (uint32_t)i};
+        for (unsigned pass = 0; pass < PASSES; pass++) place[pass][digit(items[i], pass)]++;
     }
+    item *from = items, *to = room;
     for (unsigned pass = 0; pass < PASSES; pass++) {
-        radix_pass(to, from, n, pass * BITS);
+        radix_pass(to, from, n, place[pass], pass);
         item *const swapped = from;
         from = to;
         to = swapped;
     }
-    for (size_t i = 0; i < n; i++) order[i] = from[i].row;
+    memcpy(items, from, n * sizeof(*items)); /* the passes are odd */
+}
+
+static void insertion_sort(item *items, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        const item moved = items[i];
+        size_t k = i;
+        for (; k > 0 && items[k - 1].half > moved.half; k--) items[k] = items[k - 1];
+        items[k] = moved;
+    }
+}
+
+/* Rows whose keys have the same upper half, by the lower one. */
+static void sort_run(item *items, item *room, const double *value, size_t n)
+{
+    for (size_t i = 0; i < n; i++) items[i].half = (uint32_t)key_of(value[items[i].row]);
+    if (n <= SHORT_RUN) {
+        insertion_sort(items, n);
+    } else {
+        sort_halves(items, room, n);
+    }
+}
+
+/* The upper halves set nearly all rows of a continuous law apart: 20 bits of mantissa. */
+vpsde_status vpsde_order(uint32_t *order, const double *value, size_t n)
+{
+    item *items;
+    VPSDE_TRY(vpsde_alloc(&items, 2 * n, sizeof(*items)));
+    item *const room = items + n;
+    for (size_t i = 0; i < n; i++) {
+        items[i] = (item){.half = (uint32_t)(key_of(value[i]) >> 32), .row = (uint32_t)i};
+    }
+    sort_halves(items, room, n);
+    for (size_t begin = 0, end; begin < n; begin = end) {
+        for (end = begin + 1; end < n && items[end].half == items[begin].half;) end++;
+        if (end - begin > 1) sort_run(items + begin, room + begin, value, end - begin);
+    }
+    for (size_t i = 0; i < n; i++) order[i] = items[i].row;
     free(items);
     return VPSDE_OK;
 }

@@ -108,6 +108,32 @@ static void test_one_dimension(void **state)
     assert_close(sqrt(biased), golden_energy_1d, 1e-13);
 }
 
+/* Ascending, and equal ones as they come: laws that are spread out, share the upper half of their keys
+ * in long runs or in short ones, or have ties. */
+static void test_order(void **state)
+{
+    static double value[N];
+    static uint32_t order[N];
+    const double center[] = {0, 100, 100, 0, 0}, width[] = {1, 1e-9, 1e-3, 1e300, 0};
+    (void)state;
+    for (size_t law = 0; law < sizeof(center) / sizeof(center[0]); law++) {
+        vpsde_normals(value, 3, VPSDE_NOISE_EXACT, law * N, N, 0, 1);
+        for (size_t i = 0; i < N; i++) {
+            const double z = width[law] > 0 ? value[i] : rint(2 * value[i]);
+            value[i] = width[law] > 0 ? center[law] + width[law] * z : z;
+        }
+        value[7] = -INFINITY, value[8] = INFINITY, value[9] = 0;
+        assert_ok(vpsde_order(order, value, N));
+        assert_int_equal(order[0], 7);
+        for (size_t i = 1; i < N; i++) {
+            const double a = value[order[i - 1]], b = value[order[i]];
+            const bool tie = a == b && !signbit(a) == !signbit(b); /* -0 comes before 0 */
+            assert_true(tie ? order[i - 1] < order[i] : a < b || (a == b && signbit(a)));
+        }
+        assert_int_equal(order[N - 1], 8);
+    }
+}
+
 /* The terms are the derivative: with one row given more weight, the mean of the terms is the new cost
  * to first order. Checked on W2^2 between x moved by a shift, where the map is known: u'(x) = 2 shift. */
 static void test_potentials(void **state)
@@ -378,7 +404,7 @@ int main(void)
         cmocka_unit_test(test_data),          cmocka_unit_test(test_images),
         cmocka_unit_test(test_gaussians),     cmocka_unit_test(test_floor),
         cmocka_unit_test(test_model),         cmocka_unit_test(test_probes),
-        cmocka_unit_test(test_moments),
+        cmocka_unit_test(test_moments),       cmocka_unit_test(test_order),
     };
     count_up();
     return cmocka_run_group_tests(tests, NULL, NULL);
