@@ -10,7 +10,7 @@ enum {
     BITS = 11,
     BUCKETS = 1 << BITS,
     PASSES = 3, /* through one half of a key */
-    SHORT_RUN = 64
+    FEW = 64    /* rows for which the buckets do not pay */
 };
 
 /* Half a key, and whose it is: sorting moves 8 bytes a row. */
@@ -39,23 +39,6 @@ static void radix_pass(item *to, const item *from, size_t n, size_t place[BUCKET
     for (size_t i = 0; i < n; i++) to[place[digit(from[i], pass)]++] = from[i];
 }
 
-/* By ascending half; equal ones as they come. */
-static void sort_halves(item *items, item *room, size_t n)
-{
-    size_t place[PASSES][BUCKETS] = {{0}};
-    for (size_t i = 0; i < n; i++) {
-        for (unsigned pass = 0; pass < PASSES; pass++) place[pass][digit(items[i], pass)]++;
-    }
-    item *from = items, *to = room;
-    for (unsigned pass = 0; pass < PASSES; pass++) {
-        radix_pass(to, from, n, place[pass], pass);
-        item *const swapped = from;
-        from = to;
-        to = swapped;
-    }
-    memcpy(items, from, n * sizeof(*items)); /* the passes are odd */
-}
-
 static void insertion_sort(item *items, size_t n)
 {
     for (size_t i = 1; i < n; i++) {
@@ -66,15 +49,28 @@ static void insertion_sort(item *items, size_t n)
     }
 }
 
+/* By ascending half; equal ones as they come. */
+static void sort_halves(item *items, item *room, size_t n)
+{
+    if (n <= FEW) {
+        insertion_sort(items, n);
+        return;
+    }
+    size_t place[PASSES][BUCKETS] = {{0}};
+    for (size_t i = 0; i < n; i++) {
+        for (unsigned pass = 0; pass < PASSES; pass++) place[pass][digit(items[i], pass)]++;
+    }
+    radix_pass(room, items, n, place[0], 0);
+    radix_pass(items, room, n, place[1], 1);
+    radix_pass(room, items, n, place[2], 2);
+    memcpy(items, room, n * sizeof(*items));
+}
+
 /* Rows whose keys have the same upper half, by the lower one. */
 static void sort_run(item *items, item *room, const double *value, size_t n)
 {
     for (size_t i = 0; i < n; i++) items[i].half = (uint32_t)key_of(value[items[i].row]);
-    if (n <= SHORT_RUN) {
-        insertion_sort(items, n);
-    } else {
-        sort_halves(items, room, n);
-    }
+    sort_halves(items, room, n);
 }
 
 /* The upper halves set nearly all rows of a continuous law apart: 20 bits of mantissa. */
