@@ -140,11 +140,8 @@ static vpsde_status make(bool *made, const vpsde_plot *plot, const vpsde_page *r
     bool empty = false;
     vpsde_status status = name_files(path, folder, plot->name);
     if (status == VPSDE_OK) status = vpsde_format(&file, "%s.dat", plot->name);
-    for (size_t i = 0; i < SUFFIXES && status == VPSDE_OK && !force; i++) {
-        bool there;
-        status = vpsde_file_is_there(&there, path[i]);
-        if (status != VPSDE_OK || !there) continue;
-        status = vpsde_fail(VPSDE_EEXIST, "%s exists; --force overwrites it", path[i]);
+    for (size_t i = 0; i < SUFFIXES && status == VPSDE_OK; i++) {
+        status = vpsde_page_may_replace(r, path[i], force);
     }
     if (status == VPSDE_OK) status = write_files(&empty, plot, r, path, file);
     if (status == VPSDE_OK && !empty) status = draw(plot, folder);

@@ -143,18 +143,26 @@ static vpsde_status write_beside(const vpsde_page *r, const char *path, const ch
     vpsde_status status = written ? VPSDE_OK : storage_failed(path);
     if (fclose(file) != 0 && status == VPSDE_OK) status = storage_failed(path);
     if (status == VPSDE_OK && rename(temporary, path) != 0) status = storage_failed(path);
+    if (status == VPSDE_OK) status = vpsde_sync_folder_of(path);
     return status;
+}
+
+vpsde_status vpsde_page_may_replace(const vpsde_page *r, const char *path, bool force)
+{
+    bool there;
+    VPSDE_TRY(vpsde_file_check_target(&there, path));
+    if (vpsde_file_same(path, r->path)) {
+        return vpsde_fail(VPSDE_EEXIST, "%s: is the run file itself; choose another output", path);
+    }
+    if (!there || force) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EEXIST, "%s exists; --force overwrites it", path);
 }
 
 vpsde_status vpsde_page_write(const vpsde_page *r, const char *path, bool force)
 {
     vpsde_json data = {.text = NULL};
     char *temporary;
-    bool there = false;
-    if (!force) VPSDE_TRY(vpsde_file_is_there(&there, path));
-    if (there) {
-        return vpsde_fail(VPSDE_EEXIST, "%s exists; --force overwrites it", path);
-    }
+    VPSDE_TRY(vpsde_page_may_replace(r, path, force));
     vpsde_status status = vpsde_page_data(&data, r);
     if (status == VPSDE_OK) status = vpsde_format(&temporary, "%s.%ld.tmp", path, (long)getpid());
     if (status == VPSDE_OK) {

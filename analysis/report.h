@@ -38,8 +38,11 @@ void vpsde_page_close(vpsde_page *r);
 /* The sections that the file has something for, as one JSON object. */
 vpsde_status vpsde_page_data(vpsde_json *out, const vpsde_page *r);
 
-/* The page. EEXIST when `path` exists and !force; EIO; an older file stays until the new one is
- * complete. */
+/* May a file be made of this name? EEXIST when there is one and !force, when it is the run file itself by
+ * whatever name, or no regular file. */
+vpsde_status vpsde_page_may_replace(const vpsde_page *r, const char *path, bool force);
+
+/* The page, durably. EEXIST as above; EIO; an older file stays until the new one is complete. */
 vpsde_status vpsde_page_write(const vpsde_page *r, const char *path, bool force);
 
 /* ---- for sections ---------------------------------------------------------------------------- */

@@ -64,11 +64,36 @@ int vpsde_fd_replace(int fd, const void *data, size_t n)
     return cut != 0 ? -1 : vpsde_fd_write(fd, data, n);
 }
 
-vpsde_status vpsde_file_is_there(bool *there, const char *path)
+static vpsde_status is_there(bool *there, int looked, const char *path)
 {
-    *there = access(path, F_OK) == 0;
+    *there = looked == 0;
     if (*there || errno == ENOENT || errno == ENOTDIR) return VPSDE_OK;
     return vpsde_fail(VPSDE_EIO, "%s: cannot be looked for: %s", path, strerror(errno));
+}
+
+vpsde_status vpsde_file_is_there(bool *there, const char *path)
+{
+    return is_there(there, access(path, F_OK), path);
+}
+
+vpsde_status vpsde_file_check_target(bool *there, const char *path)
+{
+    struct stat info;
+    const size_t length = strlen(path);
+    if (length == 0 || path[length - 1] == '/') {
+        return vpsde_fail(VPSDE_EUSAGE, "output '%s': is not the name of a file", path);
+    }
+    VPSDE_TRY(is_there(there, lstat(path, &info), path)); /* a link to nowhere is there, too */
+    if (!*there || (stat(path, &info) == 0 && S_ISREG(info.st_mode))) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EEXIST, "%s: is %s; choose a file name", path,
+                      S_ISDIR(info.st_mode) ? "a folder" : "not a regular file");
+}
+
+bool vpsde_file_same(const char *a, const char *b)
+{
+    struct stat first, second;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
 }
 
 vpsde_status vpsde_sync_folder_of(const char *path)

@@ -36,6 +36,13 @@ int vpsde_fd_replace(int fd, const void *data, size_t n);
 /* Is there anything of this name? Only ENOENT and ENOTDIR say that there is not; EIO for all else. */
 vpsde_status vpsde_file_is_there(bool *there, const char *path);
 
+/* *there: a regular file of this name, which may be replaced. EEXIST for anything else of this name, EUSAGE
+ * for what is no file's name, EIO when it cannot be told. */
+vpsde_status vpsde_file_check_target(bool *there, const char *path);
+
+/* Are these names of one file, by whatever links? False where either is not there. */
+bool vpsde_file_same(const char *a, const char *b);
+
 /* Makes what was renamed to `path` durable: fsync of its folder. EIO. */
 vpsde_status vpsde_sync_folder_of(const char *path);
 

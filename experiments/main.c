@@ -1,5 +1,6 @@
 #include <limits.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,7 @@ int main(int argc, char **argv)
     }
     const vpsde_verb *verb = vpsde_verb_find(word);
     if (!verb) return unknown_verb(word);
+    signal(SIGXFSZ, SIG_IGN); /* a file-size limit becomes an ordinary write error */
     start_well(verb, argv);
     keep_memory();
     return vpsde_verb_main(verb, argc - 1, argv + 1);

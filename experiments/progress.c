@@ -51,7 +51,6 @@ void vpsde_progress_init(vpsde_control *control, const char *what, bool quiet)
         sigaction(signals[i], &action,
                   NULL); /* nohup and background jobs ignore theirs: so do we */
     }
-    signal(SIGXFSZ, SIG_IGN); /* a file-size limit becomes an ordinary write error */
     line.what = what;
     control->stop = &stop_flag;
     if (!quiet && isatty(STDERR_FILENO)) control->progress = show;

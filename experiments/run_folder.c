@@ -267,20 +267,6 @@ static vpsde_status look_for_manifest(bool *there, const vpsde_run_folder *folde
                       folder->path, strerror(errno));
 }
 
-/* *there: a regular file, which may be replaced. Anything else is refused. */
-static vpsde_status check_target(bool *there, const char *path)
-{
-    struct stat info;
-    const size_t length = strlen(path);
-    if (length == 0 || path[length - 1] == '/') {
-        return vpsde_fail(VPSDE_EUSAGE, "output '%s': is not the name of a file", path);
-    }
-    *there = lstat(path, &info) == 0;
-    if (!*there || (stat(path, &info) == 0 && S_ISREG(info.st_mode))) return VPSDE_OK;
-    return vpsde_fail(VPSDE_EEXIST, "%s: is %s; choose a file name", path,
-                      S_ISDIR(info.st_mode) ? "a folder" : "not a regular file");
-}
-
 static vpsde_status open_folder(vpsde_run_folder *folder)
 {
     folder->dir = vpsde_fd_open(AT_FDCWD, folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -312,7 +298,7 @@ static vpsde_status occupy(vpsde_run_folder *folder, bool made, bool there, bool
 static vpsde_status make(vpsde_run_folder *folder, bool force)
 {
     bool there;
-    VPSDE_TRY(check_target(&there, folder->target));
+    VPSDE_TRY(vpsde_file_check_target(&there, folder->target));
     const bool made = mkdir(folder->path, 0777) == 0;
     if (!made && errno != EEXIST) {
         return vpsde_fail(VPSDE_EIO, "%s: cannot be made: %s", folder->path, strerror(errno));

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "core/file.h"
 #include "core/mem.h"
@@ -269,16 +268,15 @@ void vpsde_setup_close(vpsde_setup *s)
 }
 
 /* Is `path`, perhaps with ":/dataset" behind it, this file? */
-static bool is_file(const char *path, const struct stat *file)
+static bool is_file(const char *path, const char *file)
 {
-    struct stat other;
     char plain[PATH_MAX];
     const char *dataset = strstr(path, ":/");
     const size_t length = dataset ? (size_t)(dataset - path) : strlen(path);
     if (length == 0 || length >= sizeof(plain)) return false;
     memcpy(plain, path, length);
     plain[length] = '\0';
-    return stat(plain, &other) == 0 && other.st_dev == file->st_dev && other.st_ino == file->st_ino;
+    return vpsde_file_same(plain, file);
 }
 
 vpsde_status vpsde_setup_spares_inputs(const vpsde_setup *s, const vpsde_cli *cli,
@@ -288,12 +286,11 @@ vpsde_status vpsde_setup_spares_inputs(const vpsde_setup *s, const vpsde_cli *cl
         cli->input,           s->model_path, s->data.path,   s->data.labels_path,
         s->sampler.init_path, s->betas_path, s->decode.from, s->likelihood.control_path,
         s->inpaint.path,      s->thermo.run};
-    struct stat file;
     bool there;
     VPSDE_TRY(vpsde_file_is_there(&there, output));
-    if (!there || stat(output, &file) != 0) return VPSDE_OK;
+    if (!there) return VPSDE_OK;
     for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++) {
-        if (is_file(inputs[i], &file)) {
+        if (is_file(inputs[i], output)) {
             return vpsde_fail(VPSDE_EEXIST, "%s: is an input of this run; choose another output",
                               output);
         }

@@ -3,7 +3,7 @@
 They draw without a word on the console and without a request, their controls work, their numbers are those of the file and of the
 terminal, they pass an accessibility check in light and dark, wide and narrow, and nothing in a file becomes markup.
 """
-import base64, json, os, re, shutil, subprocess, sys, tempfile, time
+import base64, json, os, re, resource, shutil, stat, subprocess, sys, tempfile, time
 
 import h5py
 import numpy as np
@@ -600,6 +600,34 @@ def plots():
     assert result.returncode == 1 and "gnuplot cannot be started" in result.stderr and os.path.exists("alone/loss.gp"), result.stderr
 
 
+def no_file_is_lost(fails, whole):
+    """--force replaces an older page: never the run file, by whatever name, nor what is no file. A page that fails leaves nothing."""
+    os.mkdir("folder")
+    os.mkfifo("fifo")
+    os.mkdir("drawn")
+    os.symlink("nowhere.html", "dangling.html")
+    os.symlink("sample.h5", "link.html")
+    os.link("sample.h5", "hard.html")
+    os.link("compare.h5", "drawn/work-precision.dat")
+    for name in ("sample.h5", "./sample.h5", "link.html", "hard.html"):
+        fails(["sample.h5", "-o", name, "--force"], 7, name + ": is the run file itself; choose another output")
+    for name in ("fifo", "dangling.html"):
+        fails(["sample.h5", "-o", name, "--force"], 7, name + ": is not a regular file; choose a file name")
+    fails(["sample.h5", "-o", "folder", "--force"], 7, "folder: is a folder; choose a file name")
+    fails(["sample.h5", "-o", "folder/", "--force"], 2, "is not the name of a file")
+    assert stat.S_ISFIFO(os.stat("fifo").st_mode) and os.path.islink("dangling.html") and os.listdir("folder") == []
+    with open("compare.h5", "rb") as f:
+        compared = f.read()
+    fails(["compare.h5", "--plots", "drawn", "--force"], 7, "drawn/work-precision.dat: is the run file itself")
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+    result = subprocess.run([vpsde, "report", "sample.h5", "-o", "large.html"], capture_output=True, text=True, preexec_fn=limit)
+    assert result.returncode == 6 and "large.html: cannot be written: File too large" in result.stderr, (result.returncode, result.stderr)
+    for name, content in (("sample.h5", whole), ("compare.h5", compared)):
+        with open(name, "rb") as f:
+            assert f.read() == content, name
+    assert not os.path.exists("large.html")
+
+
 def mistakes():
     def fails(arguments, code, words):
         error = run("report", *arguments, code=code).stderr
@@ -625,6 +653,7 @@ def mistakes():
     run("report", "sample.h5", "-o", "sample.html", "--force", "-q")
     fails(["sample.h5", "-o", "nowhere/x.html"], 6, "nowhere/x.html")
     run("report", "sample.h5", code=2)
+    no_file_is_lost(fails, whole)
     assert not [name for name in os.listdir(".") if name.endswith(".tmp")]
 
 
