@@ -49,7 +49,7 @@ static vpsde_status compute(vpsde_task *task, size_t first, size_t n)
     VPSDE_TRY(vpsde_data_read(data->data, w->x, first, n, data->scale, data->shift));
     run.first = first;
     run.count = n;
-    run.classes = vpsde_setup_classes(w->s, first);
+    run.classes = vpsde_setup_classes_of_row(w->s, first);
     w->use(&run, w->s, w->x);
     VPSDE_TRY(vpsde_task_sample(task, &run));
     for (size_t i = 0; i < n; i++) {
@@ -74,7 +74,7 @@ static vpsde_status one_entry(rows_work *w, size_t entry, const vpsde_cli *cli, 
         .context = w,
     };
     task.run.first = w->s->data.first;
-    task.run.classes = vpsde_setup_classes(w->s, task.run.first);
+    task.run.classes = vpsde_setup_classes_of_row(w->s, task.run.first);
     w->use(&task.run, w->s, &somewhere);
     return vpsde_job_tell(&summary, cli, vpsde_task_run(&task, &sink), entry == 0);
 }

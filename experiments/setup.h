@@ -31,6 +31,7 @@ typedef struct vpsde_classes_setup {
     int32_t *cycle; /* (n_cycle) classes of samples 0, 1, ..., again and again; none: n_cycle = 0 */
     size_t n_cycle;
     int32_t *all; /* (count + n_cycle) built */
+    bool of_rows; /* what works on rows of data takes their own classes, those of data.labels */
     double guidance;
 } vpsde_classes_setup;
 
@@ -281,6 +282,9 @@ vpsde_status vpsde_setup_latents(size_t *first, size_t *count, const vpsde_setup
 vpsde_status vpsde_setup_encode_rows(double *x, const vpsde_setup *s, size_t first, size_t n);
 /* Classes of samples first, first + 1, ...; NULL: they have none. */
 const int32_t *vpsde_setup_classes(const vpsde_setup *s, size_t first);
+/* Classes of rows row, row + 1, ... of the data file, for verbs that work on its rows: their own where
+ * sampler.classes says labels, else as above. */
+const int32_t *vpsde_setup_classes_of_row(const vpsde_setup *s, size_t row);
 /* Network evaluations of one sample on that grid, guidance included; 0 where a solver chooses its own
  * steps. */
 double vpsde_setup_nfe(const vpsde_setup *s, const vpsde_sampler_entry *e, const vpsde_grid *grid);

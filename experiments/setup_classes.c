@@ -32,11 +32,18 @@ static vpsde_status read_list(vpsde_classes_setup *k, vpsde_config *c, size_t n_
     return status;
 }
 
-static vpsde_status read_word(vpsde_classes_setup *k, vpsde_config *c, size_t n_classes)
+static vpsde_status read_word(vpsde_classes_setup *k, vpsde_config *c, size_t n_classes,
+                              bool labelled)
 {
-    int none;
-    VPSDE_TRY(vpsde_config_choice(&none, c, "classes", "cycle|none", 0));
-    if (none) return VPSDE_OK;
+    enum { CYCLE, NONE, LABELS };
+    int word;
+    VPSDE_TRY(
+        vpsde_config_choice(&word, c, "classes", "cycle|none|labels", labelled ? LABELS : CYCLE));
+    if (word == LABELS && !labelled) {
+        return vpsde_config_fail(c, "classes", "labels, but data has none; expected data.labels");
+    }
+    if (word == NONE) return VPSDE_OK;
+    k->of_rows = word == LABELS;
     VPSDE_TRY(vpsde_alloc(&k->cycle, n_classes, sizeof(*k->cycle)));
     for (; k->n_cycle < n_classes; k->n_cycle++) k->cycle[k->n_cycle] = (int32_t)k->n_cycle;
     return VPSDE_OK;
@@ -56,8 +63,10 @@ vpsde_status vpsde_setup_read_classes(vpsde_setup *s, vpsde_config *c)
         }
         return VPSDE_OK;
     }
-    VPSDE_TRY(vpsde_config_kind(c, "classes") == VPSDE_NODE_SEQUENCE ? read_list(k, c, n_classes)
-                                                                     : read_word(k, c, n_classes));
+    const bool labelled = s->data.labels_path && *s->data.labels_path;
+    VPSDE_TRY(vpsde_config_kind(c, "classes") == VPSDE_NODE_SEQUENCE
+                  ? read_list(k, c, n_classes)
+                  : read_word(k, c, n_classes, labelled));
     VPSDE_TRY(vpsde_config_real(&k->guidance, c, "guidance", 0, -weight_max, weight_max));
     if (k->guidance != 0 && k->n_cycle == 0) {
         return vpsde_config_fail(c, "guidance", "%g, but classes: none; expected 0", k->guidance);
@@ -80,6 +89,12 @@ const int32_t *vpsde_setup_classes(const vpsde_setup *s, size_t first)
 {
     const vpsde_classes_setup *k = &s->sampler.classes;
     return k->all ? k->all + first % k->n_cycle : NULL;
+}
+
+const int32_t *vpsde_setup_classes_of_row(const vpsde_setup *s, size_t row)
+{
+    const bool own = s->sampler.classes.of_rows && s->data.classes;
+    return own ? s->data.classes + (row - s->data.first) : vpsde_setup_classes(s, row);
 }
 
 double vpsde_setup_nfe(const vpsde_setup *s, const vpsde_sampler_entry *e, const vpsde_grid *grid)

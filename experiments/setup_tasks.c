@@ -104,7 +104,7 @@ vpsde_sampling vpsde_setup_encoding(const vpsde_setup *s, size_t entry, double s
     run.init = NULL;
     run.first = s->data.first;
     run.count = s->data.count;
-    run.classes = vpsde_setup_classes(s, run.first);
+    run.classes = vpsde_setup_classes_of_row(s, run.first);
     return run;
 }
 

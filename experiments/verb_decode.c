@@ -7,7 +7,8 @@
 
 /* Latents of one solver in a run file of encode, and the number of the first. */
 typedef struct latents {
-    double *x; /* (count, d); NaN in rows that failed */
+    double *x;        /* (count, d); NaN in rows that failed */
+    int32_t *classes; /* (count) those they were encoded in, where they are rows' own; else NULL */
     size_t first, count;
 } latents;
 
@@ -31,12 +32,46 @@ static vpsde_status read_final(latents *l, const vpsde_setup *s, const char *gro
     return status;
 }
 
+static vpsde_status place_classes(latents *l, const vpsde_setup *s, const char *name,
+                                  const double *value, size_t n)
+{
+    const double end = (double)s->model->n_classes;
+    if (n != l->count) {
+        return vpsde_fail(VPSDE_EDATA, "%s:%s: has %zu rows, its group %zu", s->decode.from, name,
+                          n, l->count);
+    }
+    VPSDE_TRY(vpsde_alloc(&l->classes, n, sizeof(*l->classes)));
+    for (size_t i = 0; i < n; i++) {
+        if (!(value[i] >= VPSDE_NO_CLASS && value[i] < end)) {
+            return vpsde_fail(VPSDE_EDATA, "%s:%s: class %g; the model's classes are 0 to %g",
+                              s->decode.from, name, value[i], end - 1);
+        }
+        l->classes[i] = (int32_t)value[i];
+    }
+    return VPSDE_OK;
+}
+
+static vpsde_status read_classes(latents *l, const vpsde_setup *s, const char *group)
+{
+    size_t rank, dims[5];
+    double *value = NULL;
+    char *name;
+    if (!s->sampler.classes.of_rows) return VPSDE_OK;
+    VPSDE_TRY(vpsde_format(&name, "%s/class", group));
+    vpsde_status status = vpsde_run_read(&value, &rank, dims, s->decode.from, name);
+    if (status == VPSDE_OK) status = place_classes(l, s, name, value, dims[0]);
+    free(value);
+    free(name);
+    return status;
+}
+
 static vpsde_status read_latents(latents *l, const vpsde_setup *s, size_t entry)
 {
     char *group;
     VPSDE_TRY(vpsde_setup_latents(&l->first, &l->count, s, entry));
     VPSDE_TRY(vpsde_table_path(&group, "runs", s->sampler.entries[entry].label));
-    const vpsde_status status = read_final(l, s, group);
+    vpsde_status status = read_final(l, s, group);
+    if (status == VPSDE_OK) status = read_classes(l, s, group);
     free(group);
     return status;
 }
@@ -52,7 +87,7 @@ static vpsde_status decode(vpsde_summary *summary, latents *l, const vpsde_setup
         sampling.init = l->x;
         sampling.first = l->first;
         sampling.count = l->count;
-        sampling.classes = vpsde_setup_classes(s, l->first);
+        sampling.classes = l->classes ? l->classes : vpsde_setup_classes(s, l->first);
     }
     return vpsde_sample(&sampling, &sink);
 }
@@ -65,6 +100,7 @@ static vpsde_status compute(const vpsde_setup *s, const vpsde_cli *cli, vpsde_ru
         latents l = {0};
         vpsde_status status = decode(&summary, &l, s, i, cli, run);
         free(l.x);
+        free(l.classes);
         status = vpsde_job_tell(&summary, cli, status, i == 0);
         if (status != VPSDE_OK && status != VPSDE_EPARTIAL) return status;
         if (status == VPSDE_EPARTIAL) worst = status;

@@ -57,7 +57,7 @@ static vpsde_status come_back(encoding *e, vpsde_task *task, size_t first, size_
     int32_t *nfe = task->own_data[BACK_NFE];
     vpsde_sampling run = vpsde_setup_decoding(e->s, e->entry, e->s->encode.safety, e->cli);
     run.first = first;
-    run.classes = vpsde_setup_classes(e->s, first);
+    run.classes = vpsde_setup_classes_of_row(e->s, first);
     run.count = n;
     run.init = task->final;
     VPSDE_TRY(vpsde_task_sample_into(task, &run, back, nfe));
@@ -77,7 +77,7 @@ static vpsde_status encode_piece(vpsde_task *task, size_t first, size_t n)
     VPSDE_TRY(vpsde_alloc(&e->x, n, e->s->model->dim * sizeof(double)));
     VPSDE_TRY(vpsde_setup_encode_rows(e->x, e->s, first, n));
     run.first = first;
-    run.classes = vpsde_setup_classes(e->s, first);
+    run.classes = vpsde_setup_classes_of_row(e->s, first);
     run.count = n;
     run.init = e->x;
     VPSDE_TRY(vpsde_task_sample(task, &run));

@@ -62,11 +62,11 @@ static void free_room(interpolation *p)
 static vpsde_status place_classes(interpolation *p, size_t first, size_t n)
 {
     const vpsde_interpolate_setup *i = &p->s->interpolate;
-    if (!vpsde_setup_classes(p->s, 0)) return VPSDE_OK;
+    if (!vpsde_setup_classes_of_row(p->s, p->s->data.first)) return VPSDE_OK;
     VPSDE_TRY(vpsde_alloc(&p->classes, n, (2 + i->points) * sizeof(*p->classes)));
     int32_t *ends = p->classes, *between = p->classes + 2 * n;
     for (size_t e = 0; e < 2 * n; e++) {
-        ends[e] = *vpsde_setup_classes(p->s, i->pairs[first + e / 2][e % 2]);
+        ends[e] = *vpsde_setup_classes_of_row(p->s, i->pairs[first + e / 2][e % 2]);
     }
     for (size_t row = 0; row < n * i->points; row++) {
         const size_t pair = row / i->points, point = row % i->points;

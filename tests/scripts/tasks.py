@@ -159,6 +159,36 @@ def classes():
         assert np.abs(i["runs/dopri5/final"][:][[0, 3]] - np.load("points.npy")[[4, 6]]).max() < 5e-3
 
 
+def own_classes():
+    """data.labels: rows go there and back, are edited and filled in in their own class, unless sampler.classes says another; samples cycle."""
+    labels = np.random.default_rng(8).integers(-1, 2, 20000)
+    np.save("labels.npy", labels)
+    np.save("mask.npy", np.array([1, 0]))
+    model = ("--set", "model.classes=[0, 1]", "--set", "sampler.solver=[ddim]", "--set", "sampler.steps=20")
+    rows = ("--set", "data.first=4", "--set", "data.count=30")
+    own, listed = ("--set", "data.labels=labels.npy"), ("--set", f"sampler.classes={[int(c) for c in labels[:34]]}")
+    for verb, more in (("encode", ()), ("edit", ("--set", "edit.t0=0.4")), ("inpaint", ("--set", "inpaint.mask=mask.npy")),
+                       ("interpolate", ("--set", "interpolate.points=4"))):
+        for name, how in (("own", own), ("listed", listed), ("cycle", own + ("--set", "sampler.classes=cycle"))):
+            run(verb, "mixture.yaml", "-o", f"{verb}-{name}.h5", "-q", *model, *rows, *how, *more)
+        with h5py.File(f"{verb}-own.h5") as f, h5py.File(f"{verb}-listed.h5") as g, h5py.File(f"{verb}-cycle.h5") as c:
+            f, g, c = f["runs/ddim"], g["runs/ddim"], c["runs/ddim"]
+            assert verb == "interpolate" or np.array_equal(f["class"][:], labels[4:34]), (verb, f["class"][:])
+            assert np.array_equal(f["class"][:], g["class"][:]) and f["final"][:].tobytes() == g["final"][:].tobytes(), verb
+            assert not np.array_equal(f["class"][:], c["class"][:]) and (f["final"][:] != c["final"][:]).any(), verb
+        run("rerun", f"{verb}-own.h5", "-q")
+    run("decode", "encode-own.h5", "-o", "decode-own.h5", "-q")
+    run("sample", "mixture.yaml", "-o", "sample-own.h5", "-q", *model, *own, "--set", "sampler.count=4")
+    with h5py.File("encode-own.h5") as f, h5py.File("decode-own.h5") as g, h5py.File("sample-own.h5") as s:
+        assert np.array_equal(g["runs/ddim/class"][:], labels[4:34]) and g["runs/ddim/final"][:].tobytes() == f["runs/ddim/round_trip"][:].tobytes()
+        assert list(s["runs/ddim/class"][:]) == [0, 1, 0, 1]
+    with h5py.File("encode-own.h5", "a") as f:
+        f["runs/ddim/class"][3] = 2
+    assert "/class: class 2; the model's classes are 0 to 1" in run("decode", "encode-own.h5", "-o", "no.h5", code=4).stderr
+    none = run("edit", "mixture.yaml", "-o", "no.h5", *model, "--set", "sampler.classes=labels", code=3).stderr
+    assert "sampler.classes: labels, but data has none; expected data.labels" in none, none
+
+
 def levels():
     """8-bit rows as they are, or spread over their level with the noise of a likelihood."""
     levels = np.random.default_rng(3).integers(0, 256, (6, 2)).astype(np.uint8)
@@ -234,6 +264,7 @@ with tempfile.TemporaryDirectory() as folder:
     there_and_back()
     interpolation()
     classes()
+    own_classes()
     levels()
     failures()
     mistakes()
