@@ -90,10 +90,30 @@ static void drop_lock(files *f)
     close(f->lock_fd);
 }
 
+/* Nobody wrote the curve's name, which follows from the model's: only that of a training is replaced. One that
+ * is damaged may be resumed from, it has gaps then. */
+static vpsde_status check_curve(const char *path, bool resume)
+{
+    char *verb;
+    bool there;
+    VPSDE_TRY(vpsde_file_check_target(&there, path));
+    if (!there) return VPSDE_OK;
+    vpsde_status status = vpsde_run_read_text(&verb, path, "/", "verb");
+    if (status == VPSDE_EDATA && resume) return VPSDE_OK;
+    if (status != VPSDE_OK && status != VPSDE_EDATA) return status;
+    const bool own = status == VPSDE_OK && strcmp(verb, "train") == 0;
+    if (status == VPSDE_OK) free(verb);
+    if (own) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EEXIST,
+                      "%s: the loss curve would go there, but it is no training's; choose another "
+                      "name for the network",
+                      path);
+}
+
 static vpsde_status check_outputs(const files *f, const vpsde_cli *cli)
 {
     const char *const paths[] = {f->model, f->state, f->curve};
-    if (cli->force || cli->resume) return VPSDE_OK;
+    if (cli->force || cli->resume) return check_curve(f->curve, cli->resume);
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         bool there;
         VPSDE_TRY(vpsde_file_is_there(&there, paths[i]));

@@ -105,6 +105,22 @@ def stops():
     assert sheets[0] == sheets[1]
 
 
+def spares_strangers():
+    """own.safetensors puts its curve in own.h5: never over what is no training's, --force or not."""
+    with h5py.File("own.h5", "w") as f:
+        f["x"] = np.arange(3.0)
+    with open("sample.yaml", "w") as f:
+        f.write("model: {path: whole.safetensors}\nsampler: {solver: ddim, steps: 2, count: 3}\n")
+    run("sample", "sample.yaml", "-o", "samples.h5", "-q")
+    for name, how in (("own", "--force"), ("samples", "--force"), ("samples", "--resume")):
+        before = open(name + ".h5", "rb").read()
+        error = run("train", "unet.yaml", "-o", name + ".safetensors", "-q", how, code=7).stderr
+        assert f"{name}.h5: the loss curve would go there, but it is no training's" in error and error.count("\n") == 1, error
+        assert open(name + ".h5", "rb").read() == before and not os.path.exists(name + ".safetensors")
+    run("train", "unet.yaml", "-o", "whole.safetensors", "-q", "--force")
+    os.remove("samples.h5")
+
+
 def draws_sheets():
     header = b"P5\n26 26\n255\n"  # seven images of 8 x 8: three a line, one for each class
     sheet = open("whole.samples.pgm", "rb").read()
@@ -171,6 +187,7 @@ with tempfile.TemporaryDirectory() as folder:
     inputs()
     trains_and_resumes()
     stops()
+    spares_strangers()
     draws_sheets()
     forms()
     labels_serve_likelihoods()
