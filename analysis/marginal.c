@@ -4,6 +4,7 @@
 #include "analysis/metrics.h"
 #include "analysis/order.h"
 #include "core/mem.h"
+#include "core/parallel.h"
 
 static vpsde_status measure(vpsde_statistic *out, const vpsde_metric_input *in)
 {
@@ -19,6 +20,7 @@ static vpsde_status measure(vpsde_statistic *out, const vpsde_metric_input *in)
             y[i] = in->target[i * d + j];
         }
         status = vpsde_transport(out->column, x, y, n, 1, 1 / (double)d);
+        if (status == VPSDE_OK) status = vpsde_check_stop(in->stop);
     }
     free(x);
     vpsde_statistic_close(out);

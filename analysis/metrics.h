@@ -43,6 +43,7 @@ typedef struct vpsde_metric_input {
     const vpsde_row_source *data;
     size_t data_first, data_count;
     const vpsde_features *features; /* of the data */
+    const volatile int *stop;       /* non-zero asks to give up: ESTOPPED; NULL: never */
 } vpsde_metric_input;
 
 typedef struct vpsde_metric {

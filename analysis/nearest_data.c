@@ -5,6 +5,7 @@
 
 #include "analysis/metrics.h"
 #include "core/mem.h"
+#include "core/parallel.h"
 #include "core/vec.h"
 
 enum { BLOCK = 64 };
@@ -16,6 +17,7 @@ static vpsde_status scan(double *square, const vpsde_metric_input *in, size_t n,
     double *difference = rows + BLOCK * d;
     for (size_t first = 0; first < in->data_count; first += BLOCK) {
         const size_t left = in->data_count - first, m = left < BLOCK ? left : BLOCK;
+        VPSDE_TRY(vpsde_check_stop(in->stop));
         VPSDE_TRY(in->data->read(in->data->context, in->data_first + first, m, rows));
         for (size_t i = 0; i < n; i++) {
             for (size_t k = 0; k < m; k++) {

@@ -3,6 +3,7 @@
 
 #include "analysis/metrics.h"
 #include "core/mem.h"
+#include "core/parallel.h"
 #include "core/vec.h"
 
 enum { ROWS_MAX = 2048 };
@@ -91,8 +92,12 @@ vpsde_status vpsde_measure_pairs(vpsde_statistic *out, const vpsde_metric_input 
     VPSDE_TRY(vpsde_alloc(&out->pairs, SIZE, sizeof(*out->pairs)));
     VPSDE_TRY(open_work(&w, in, n));
     double sum = 0;
-    for (size_t i = 1; i < n; i++) sum += add_row(out, &w, in, i, kernel);
+    vpsde_status status = VPSDE_OK;
+    for (size_t i = 1; status == VPSDE_OK && i < n; i++) {
+        sum += add_row(out, &w, in, i, kernel);
+        status = vpsde_check_stop(in->stop);
+    }
     out->value = sum / (0.5 * (double)n * (double)(n - 1));
     free(w.x);
-    return VPSDE_OK;
+    return status;
 }

@@ -6,6 +6,7 @@
 #include "analysis/metrics.h"
 #include "analysis/order.h"
 #include "core/mem.h"
+#include "core/parallel.h"
 #include "core/vec.h"
 
 enum { DIRECTIONS = 256, SEED = 0 };
@@ -36,6 +37,7 @@ static vpsde_status measure(vpsde_statistic *out, const vpsde_metric_input *in)
         project(x, in->x, direction, n, d);
         project(y, in->target, direction, n, d);
         status = vpsde_transport(out->column, x, y, n, 2, 1.0 / DIRECTIONS);
+        if (status == VPSDE_OK) status = vpsde_check_stop(in->stop);
     }
     free(x);
     out->finish = root;

@@ -6,6 +6,7 @@
 
 #include "analysis/metrics.h"
 #include "core/mem.h"
+#include "core/parallel.h"
 #include "core/vec.h"
 
 enum { BLOCK = 256, TANGENTS = 8 };
@@ -92,6 +93,7 @@ static vpsde_status measure(vpsde_statistic *out, const vpsde_metric_input *in)
     for (size_t first = 0; status == VPSDE_OK && first < in->n; first += w.block) {
         const size_t left = in->n - first;
         status = add_block(out, &w, in, first, left < w.block ? left : w.block);
+        if (status == VPSDE_OK) status = vpsde_check_stop(in->stop);
     }
     if (w.model) vpsde_model_workspace_destroy(in->model, w.model);
     free(w.eps);

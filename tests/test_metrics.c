@@ -396,6 +396,35 @@ static void test_moments(void **state)
     vpsde_model_destroy(model);
 }
 
+/* Those that take long look at the flag themselves. */
+static void test_stop(void **state)
+{
+    static const char *const names[] = {"energy", "mmd", "marginal", "sliced-wasserstein",
+                                        "nearest-data"};
+    const vpsde_row_source source = {.read = read_golden, .context = golden_y};
+    volatile int stop = 0;
+    const vpsde_metric_input in = {.n = GOLDEN_N,
+                                   .d = GOLDEN_D,
+                                   .number = number,
+                                   .samples = GOLDEN_N,
+                                   .x = golden_x,
+                                   .target = golden_y,
+                                   .bandwidth = 1,
+                                   .data = &source,
+                                   .data_count = GOLDEN_N,
+                                   .stop = &stop};
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        vpsde_statistic s = {0};
+        stop = 0;
+        assert_ok(find(names[i])->measure(&s, &in));
+        vpsde_statistic_free(&s);
+        stop = 1;
+        assert_fails(find(names[i])->measure(&s, &in), VPSDE_ESTOPPED, "stopped on request");
+        vpsde_statistic_free(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -405,6 +434,7 @@ int main(void)
         cmocka_unit_test(test_gaussians),     cmocka_unit_test(test_floor),
         cmocka_unit_test(test_model),         cmocka_unit_test(test_probes),
         cmocka_unit_test(test_moments),       cmocka_unit_test(test_order),
+        cmocka_unit_test(test_stop),
     };
     count_up();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,6 +110,19 @@ def a_second_signal_does_not_wait():
     clean()
 
 
+def metrics_stop_too():
+    """A signal while a comparison measures what it sampled: one metric of many rows takes longer than a stop may."""
+    with open("metrics.yaml", "w") as f:
+        f.write(runs.MIXTURE + "sampler: {count: 600000}\ncompare: {solvers: [ddim], steps: [2], seeds: 1, metrics: [sliced-wasserstein], reference: {solver: ddim, steps: 3}}\n")
+    process = start("compare", "metrics")
+    while process.poll() is None and cpu_s(process.pid) < 4:
+        time.sleep(0.01)
+    code, message, cpu, _ = stop(process, signal.SIGTERM)
+    assert code == 128 + signal.SIGTERM and "vpsde resume cut.h5" in message, (code, message)
+    assert cpu < 2, f"metrics: {cpu:.2f} s of work after the signal"
+    clean()
+
+
 def two_writers_are_refused():
     process = start("sample", "unet-sample")
     while not glob.glob("cut.h5.parts/part-*"):
@@ -153,5 +166,6 @@ with tempfile.TemporaryDirectory(dir=runs.FAST) as folder:
         tries += 1
         clean()
     a_second_signal_does_not_wait()
+    metrics_stop_too()
     two_writers_are_refused()
 print(f"{done} of {done} stopped by INT, TERM or HUP, at most {slowest['cpu']:.2f} s of work ({slowest['wall']:.2f} s of waiting) after it")
