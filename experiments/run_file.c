@@ -238,22 +238,15 @@ vpsde_status vpsde_run_finish(vpsde_run *run, const char *status_text)
     return status;
 }
 
-/* Why the run ends is known already, and stays the message. */
-static void seal_last(vpsde_run *run)
-{
-    char message[1024];
-    snprintf(message, sizeof(message), "%s", vpsde_last_error());
-    const vpsde_status status = vpsde_parts_seal(run->parts);
-    if (status != VPSDE_OK) (void)vpsde_fail(status, "%s", message);
-}
-
 void vpsde_run_destroy(vpsde_run *run, int discard)
 {
+    char message[1024]; /* why the run ends is known already, and stays the message */
     if (!run) return;
+    snprintf(message, sizeof(message), "%s", vpsde_last_error());
     if (run->parts && discard) {
         vpsde_parts_remove(run->parts);
     } else if (run->parts) {
-        seal_last(run);
+        (void)vpsde_parts_seal(run->parts); /* what cannot be sealed is computed again */
     }
     vpsde_run_index_destroy(run->before);
     vpsde_parts_destroy(run->parts);
@@ -264,6 +257,7 @@ void vpsde_run_destroy(vpsde_run *run, int discard)
     free(run->path);
     free(run->config);
     free(run);
+    (void)vpsde_fail(VPSDE_EIO, "%s", message);
 }
 
 vpsde_status vpsde_run_read(double **values, size_t *rank, size_t dims[5], const char *path,

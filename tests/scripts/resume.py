@@ -145,6 +145,19 @@ def force_keeps_the_old_file():
     same("likelihood.h5", "cut.h5")
 
 
+def a_full_disk_says_how_to_go_on():
+    """The first failure is the message, with the way on, whatever fails after it; the run ends with the same bits."""
+    os.remove("cut.h5")
+    for kilobytes in (8, 40, 160):
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes << 10, kilobytes << 10))
+        result = subprocess.run([vpsde, "sample", "conf.yaml", "-o", "cut.h5", "-q"], preexec_fn=limit, capture_output=True, text=True)
+        assert result.returncode == 6 and "'vpsde resume cut.h5' goes on" in result.stderr, (kilobytes, result.returncode, result.stderr)
+        assert result.stderr.count("\n") == 1, result.stderr
+        run("resume", "cut.h5", "-q")
+        same("sample.h5", "cut.h5")
+        os.remove("cut.h5")
+
+
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
     rng = np.random.default_rng(1)
@@ -156,4 +169,5 @@ with tempfile.TemporaryDirectory() as folder:
     refusals()
     resuming_stops_and_fails_as_running_does()
     force_keeps_the_old_file()
+    a_full_disk_says_how_to_go_on()
 print(f"{4 * ROUNDS} interrupted runs, {again} of them again while they were resumed: the same bits")
