@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/config.h"
+#include "core/file.h"
 #include "core/h5_compare.h"
 #include "core/h5_tree.h"
 #include "core/mem.h"
@@ -236,12 +236,6 @@ static vpsde_status compare(rerun *r)
     return VPSDE_OK;
 }
 
-static bool is_same_file(const char *a, const char *b)
-{
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
 /* A name that nobody else has, unless there is one. */
 static vpsde_status name_outputs(rerun *r)
 {
@@ -249,7 +243,7 @@ static vpsde_status name_outputs(rerun *r)
     snprintf(ending, sizeof(ending), RERUN "%ld.h5", (long)getpid());
     VPSDE_TRY(r->cli->output ? vpsde_strdup(&r->again, r->cli->output)
                              : with_ending(&r->again, r->cli->input, ending));
-    if (is_same_file(r->again, r->cli->input)) {
+    if (vpsde_file_same(r->again, r->cli->input)) {
         return vpsde_fail(VPSDE_EEXIST, "%s: is the run itself; choose another output", r->again);
     }
     if (strcmp(r->verb, "train") != 0) return VPSDE_OK;
