@@ -6,7 +6,7 @@
 
 #include "core/mem.h"
 
-enum { DEPTH = 64, SHOWN = 6, WORD = 60 };
+enum { DEPTH = 64, SHOWN = 6, WORD = 64 }; /* a SHA-256 is a word */
 
 typedef struct leaf {
     char *path; /* "sampler.solver.0.steps" */

@@ -183,8 +183,6 @@ static vpsde_status compare_attributes(comparison *c, const vpsde_h5_node *const
     return h.status;
 }
 
-/* ---- files ----------------------------------------------------------------------------------- */
-
 static bool is_inside(const char *path, const char *group)
 {
     const size_t n = strlen(group);
@@ -206,6 +204,64 @@ static const vpsde_h5_node *partner(const comparison *c, const vpsde_h5_node *no
     return other && other->is_group == node->is_group ? other : NULL;
 }
 
+/* ---- links ----------------------------------------------------------------------------------- */
+
+typedef struct linker {
+    comparison *c;
+    size_t side;
+    const char *except;
+} linker;
+
+/* What a link says where it is no object's only name: its kind, and the name it leads to. */
+static bool describe_link(char out[TEXT], hid_t file, const char *name)
+{
+    H5L_info_t info;
+    char value[TEXT] = "";
+    if (H5Lexists(file, name, H5P_DEFAULT) <= 0) return false;
+    if (H5Lget_info(file, name, &info, H5P_DEFAULT) < 0) return false;
+    if (info.type == H5L_TYPE_HARD) {
+        snprintf(out, TEXT, "another name of an object");
+        return true;
+    }
+    const bool read = info.u.val_size <= sizeof(value) &&
+                      H5Lget_val(file, name, value, sizeof(value), H5P_DEFAULT) >= 0;
+    const char *const to = info.type == H5L_TYPE_SOFT && read ? value : "";
+    snprintf(out, TEXT, "%s link%s%.100s", info.type == H5L_TYPE_SOFT ? "a soft" : "an external",
+             *to ? " to " : "", to);
+    return true;
+}
+
+/* Objects are compared under the name that they are listed by. */
+static herr_t on_link(hid_t root, const char *name, const H5L_info_t *info, void *op)
+{
+    const linker *l = op;
+    const size_t other = l->side == FIRST ? SECOND : FIRST;
+    char path[LINE], mine[TEXT], theirs[TEXT] = "", what[LINE];
+    (void)root;
+    snprintf(path, sizeof(path), "/%s", name);
+    if (is_inside(path, l->except)) return 0;
+    if (info->type == H5L_TYPE_HARD && find(&l->c->tree[l->side], path)) return 0;
+    if (!describe_link(mine, l->c->file[l->side], name)) return 0;
+    if (describe_link(theirs, l->c->file[other], name) && strcmp(mine, theirs) == 0) return 0;
+    snprintf(what, sizeof(what), "is %s in the %s file alone", mine,
+             l->side == FIRST ? "first" : "second");
+    differs(l->c, path, what);
+    return 0;
+}
+
+static vpsde_status compare_links(comparison *c, const char *except)
+{
+    for (size_t side = 0; side < FILES; side++) {
+        linker l = {.c = c, .side = side, .except = except};
+        if (H5Lvisit(c->file[side], H5_INDEX_NAME, H5_ITER_INC, on_link, &l) >= 0) continue;
+        (void)vpsde_h5_failed(c->path[side], "listing links");
+        return vpsde_fail(VPSDE_EDATA, "%s", vpsde_last_error());
+    }
+    return VPSDE_OK;
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
 static vpsde_status compare_structure(comparison *c, const char *except)
 {
     for (size_t i = 0; i < c->tree[FIRST].n; i++) {
@@ -219,7 +275,10 @@ static vpsde_status compare_structure(comparison *c, const char *except)
     for (size_t i = 0; i < c->tree[SECOND].n; i++) {
         const char *path = c->tree[SECOND].nodes[i].path;
         if (is_inside(path, except) || find(&c->tree[FIRST], path)) continue;
-        differs(c, path, "is not in the first file");
+        const bool there = H5Lexists(c->file[FIRST], path, H5P_DEFAULT) > 0;
+        differs(c, path,
+                there ? "is listed by another name, or is a link, in the first file"
+                      : "is not in the first file");
     }
     return VPSDE_OK;
 }
@@ -259,6 +318,7 @@ vpsde_status vpsde_h5_compare(vpsde_h5_comparison *out, const char *first, const
     VPSDE_TRY(vpsde_h5_start());
     vpsde_status status = open_files(&c);
     if (status == VPSDE_OK) status = compare_structure(&c, except);
+    if (status == VPSDE_OK) status = compare_links(&c, except);
     for (size_t side = 0; side < FILES; side++) {
         if (c.file[side] >= 0) H5Fclose(c.file[side]);
     }

@@ -1,4 +1,4 @@
-/* Two HDF5 files, bit by bit: every group, dataset and attribute. */
+/* Two HDF5 files, bit by bit: every group, dataset, attribute and link. */
 #ifndef VPSDE_CORE_H5_COMPARE_H
 #define VPSDE_CORE_H5_COMPARE_H
 

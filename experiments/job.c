@@ -8,6 +8,8 @@
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/ranks.h"
+#include "experiments/build_facts.h"
+#include "experiments/run_impl.h"
 
 /* One line a job. */
 static const vpsde_job *const jobs[] = {
@@ -89,7 +91,7 @@ static vpsde_status put_down(const vpsde_cli *cli, vpsde_run *run, vpsde_status 
     const bool keep = vpsde_run_begun(run) || status == VPSDE_ESTOPPED;
     if (!done && status == VPSDE_ESTOPPED) {
         (void)vpsde_fail(status, "stopped by signal; 'vpsde resume %s' goes on", cli->output);
-    } else if (!done && keep) {
+    } else if (!done && keep && vpsde_run_is_kept(run)) {
         char message[1024];
         snprintf(message, sizeof(message), "%s", vpsde_last_error());
         (void)vpsde_fail(status, "%s; what was computed is kept: 'vpsde resume %s' goes on",
@@ -158,6 +160,7 @@ vpsde_status vpsde_job_resume(const vpsde_job *job, const vpsde_cli *cli, vpsde_
     vpsde_setup s = {0};
     vpsde_status status = vpsde_setup_read(&s, cli, job->uses);
     if (status == VPSDE_OK) status = same_configuration(&s, cli, run);
+    if (status == VPSDE_OK) status = vpsde_build_check(run, cli->output, cli->force);
     if (status == VPSDE_OK) {
         status = put_down(cli, run, finish(run, work(job, cli, &s, run)));
     } else {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/config_diff.h"
+#include "core/file.h"
 #include "core/h5.h"
 #include "core/h5_read.h"
 #include "core/mem.h"
@@ -49,7 +50,9 @@ vpsde_status vpsde_run_create(vpsde_run **out, const char *path, const char *ver
     *out = NULL;
     vpsde_status status = allocate(&run, path);
     if (status == VPSDE_OK) status = vpsde_strdup(&run->config, config);
-    if (status == VPSDE_OK) status = vpsde_manifest_init(&run->manifest, verb, seed, config);
+    if (status == VPSDE_OK) {
+        status = vpsde_manifest_init(&run->manifest, verb, seed, config, force != 0);
+    }
     if (status == VPSDE_OK) status = create_parts(run, force != 0);
     status = join(run, status);
     if (status != VPSDE_OK) {
@@ -72,24 +75,66 @@ static vpsde_status edited(const vpsde_run *run)
     return VPSDE_EIO;
 }
 
+static vpsde_status parse_manifest(vpsde_run *run)
+{
+    char *text, *path;
+    VPSDE_TRY(vpsde_parts_text(&text, run->parts, VPSDE_RUN_MANIFEST));
+    vpsde_status status = vpsde_format(&path, "%s.parts/" VPSDE_RUN_MANIFEST, run->path);
+    if (status == VPSDE_OK) {
+        status = vpsde_manifest_parse(&run->manifest, text, path);
+        free(path);
+    }
+    free(text);
+    return status;
+}
+
 static vpsde_status load_manifest(vpsde_run *run)
 {
-    char *text, hex[65];
-    VPSDE_TRY(vpsde_parts_text(&text, run->parts, VPSDE_RUN_MANIFEST));
-    const vpsde_status status = vpsde_manifest_parse(&run->manifest, text, run->path);
-    free(text);
-    VPSDE_TRY(status);
+    char hex[65];
+    VPSDE_TRY(parse_manifest(run));
     VPSDE_TRY(vpsde_parts_text(&run->config, run->parts, "config.yaml"));
     vpsde_sha256(hex, run->config, strlen(run->config));
     return strcmp(hex, run->manifest.config_sha256) == 0 ? VPSDE_OK : edited(run);
 }
 
-static vpsde_status take_up(vpsde_run *run)
+static vpsde_status keep_manifest(const vpsde_run *run)
+{
+    char *manifest;
+    VPSDE_TRY(vpsde_manifest_format(&manifest, &run->manifest));
+    const vpsde_status status = vpsde_parts_manifest(run->parts, manifest);
+    free(manifest);
+    return status;
+}
+
+/* What is there of the run's name is replaced in the end: kept first, for a file of this run itself is
+ * known no more once it is written again. */
+static vpsde_status check_target(vpsde_run *run, bool force)
+{
+    char *whole;
+    bool there;
+    VPSDE_TRY(vpsde_file_check_target(&there, run->path));
+    if (!there || run->manifest.replaces) return VPSDE_OK;
+    VPSDE_TRY(vpsde_format(&whole, "%s.parts/" VPSDE_RUN_WHOLE, run->path));
+    const bool own = vpsde_file_same(whole, run->path);
+    free(whole);
+    if (!own && !force) {
+        return vpsde_fail(
+            VPSDE_EEXIST,
+            "%s: was made by somebody else after the run in %s.parts had begun; move it "
+            "away, or replace it by --force",
+            run->path, run->path);
+    }
+    run->manifest.replaces = true;
+    return keep_manifest(run);
+}
+
+static vpsde_status take_up(vpsde_run *run, bool force)
 {
     if (vpsde_rank() > 0) return VPSDE_OK;
     VPSDE_TRY(vpsde_parts_open(&run->parts, run->path));
     if (!run->parts) return VPSDE_OK;
     VPSDE_TRY(load_manifest(run));
+    VPSDE_TRY(check_target(run, force));
     VPSDE_TRY(vpsde_manifest_check_inputs(&run->manifest));
     return vpsde_run_index_create(&run->before, run->parts);
 }
@@ -108,12 +153,12 @@ static vpsde_status take_up_together(vpsde_run *run)
     return vpsde_run_claim_before(run);
 }
 
-vpsde_status vpsde_run_reopen(vpsde_run **out, const char *path)
+vpsde_status vpsde_run_reopen(vpsde_run **out, const char *path, int force)
 {
     vpsde_run *run = NULL;
     *out = NULL;
     vpsde_status status = allocate(&run, path);
-    if (status == VPSDE_OK) status = take_up(run);
+    if (status == VPSDE_OK) status = take_up(run, force != 0);
     status = vpsde_ranks_agree(status, NULL, 0, NULL);
     if (status == VPSDE_OK) status = take_up_together(run);
     if (status != VPSDE_OK || !run->parts) {
@@ -176,30 +221,25 @@ vpsde_status vpsde_run_provenance(vpsde_run *run, const vpsde_fact *fact)
 vpsde_status vpsde_run_input(vpsde_run *run, const char *name, const char *path, const char *sha256)
 {
     bool added;
-    char *manifest;
     VPSDE_TRY(vpsde_manifest_add(&run->manifest, &added, name, path, sha256));
-    if (!added || vpsde_rank() > 0) return VPSDE_OK;
-    VPSDE_TRY(vpsde_manifest_format(&manifest, &run->manifest));
-    const vpsde_status status = vpsde_parts_manifest(run->parts, manifest);
-    free(manifest);
-    return status;
+    return added && vpsde_rank() == 0 ? keep_manifest(run) : VPSDE_OK;
 }
 
-/* Into `fresh`; of a run that nothing has interrupted, into rows.h5, which becomes `fresh`. */
-static vpsde_status write_index(vpsde_run_index *index, vpsde_wide *wide, const char *fresh,
+/* Into `whole`; of a run that nothing has interrupted, into rows.h5, which becomes `whole`. */
+static vpsde_status write_index(vpsde_run_index *index, vpsde_wide *wide, const char *whole,
                                 const vpsde_run_head *head)
 {
-    if (unlink(fresh) != 0 && errno != ENOENT) { /* of an earlier try: it may be rows.h5 */
-        return vpsde_fail(VPSDE_EIO, "%s: cannot be removed: %s", fresh, strerror(errno));
+    if (unlink(whole) != 0 && errno != ENOENT) { /* of an earlier try: it may be rows.h5 */
+        return vpsde_fail(VPSDE_EIO, "%s: cannot be removed: %s", whole, strerror(errno));
     }
     if (wide) {
         VPSDE_TRY(vpsde_run_index_write_rest(index, wide, head));
-        if (link(vpsde_wide_path(wide), fresh) == 0) return VPSDE_OK;
+        if (link(vpsde_wide_path(wide), whole) == 0) return VPSDE_OK;
     }
-    return vpsde_run_index_write(index, fresh, head); /* also where no file has two names */
+    return vpsde_run_index_write(index, whole, head); /* also where no file has two names */
 }
 
-static vpsde_status write_file(vpsde_run *run, const char *fresh, const char *status_text)
+static vpsde_status write_file(vpsde_run *run, const char *whole, const char *status_text)
 {
     vpsde_run_index *index;
     const bool all = strcmp(status_text, "complete") == 0;
@@ -216,26 +256,48 @@ static vpsde_status write_file(vpsde_run *run, const char *fresh, const char *st
         VPSDE_TRY(vpsde_run_index_create(&index, run->parts));
     }
     vpsde_status status = vpsde_run_index_check(index, all);
-    if (status == VPSDE_OK) status = write_index(index, vpsde_parts_wide(run->parts), fresh, &head);
+    if (status == VPSDE_OK) status = write_index(index, vpsde_parts_wide(run->parts), whole, &head);
     if (!known) vpsde_run_index_destroy(index);
     return status;
 }
 
+/* A file that is not complete is replaced by that which is. */
+static vpsde_status publish(vpsde_run *run, const char *whole, bool complete)
+{
+    VPSDE_TRY(vpsde_publish(whole, run->path, run->manifest.replaces));
+    if (complete) {
+        vpsde_parts_remove(run->parts);
+        return VPSDE_OK;
+    }
+    if (run->manifest.replaces) return VPSDE_OK;
+    run->manifest.replaces = true;
+    return keep_manifest(run);
+}
+
 vpsde_status vpsde_run_finish(vpsde_run *run, const char *status_text)
 {
-    char *fresh;
+    char *whole;
     const bool complete = strcmp(status_text, "complete") == 0;
     if (!complete && strcmp(status_text, "interrupted") != 0) {
         return vpsde_fail(VPSDE_EINVAL, "status must be complete or interrupted, got %s",
                           status_text);
     }
-    VPSDE_TRY(vpsde_format(&fresh, "%s.tmp", run->path));
-    vpsde_status status = write_file(run, fresh, status_text);
-    if (status == VPSDE_OK) status = vpsde_publish(fresh, run->path);
-    if (status == VPSDE_OK && complete) vpsde_parts_remove(run->parts);
-    if (status != VPSDE_OK) (void)unlink(fresh);
-    free(fresh);
+    VPSDE_TRY(vpsde_format(&whole, "%s.parts/" VPSDE_RUN_WHOLE, run->path));
+    vpsde_status status = write_file(run, whole, status_text);
+    if (status == VPSDE_OK) status = publish(run, whole, complete);
+    if (status != VPSDE_OK && !vpsde_file_same(whole, run->path)) (void)unlink(whole);
+    free(whole);
     return status;
+}
+
+bool vpsde_run_is_kept(const vpsde_run *run)
+{
+    char *path;
+    bool there = false;
+    if (vpsde_format(&path, "%s.parts/" VPSDE_RUN_MANIFEST, run->path) != VPSDE_OK) return false;
+    there = access(path, F_OK) == 0;
+    free(path);
+    return there;
 }
 
 void vpsde_run_destroy(vpsde_run *run, int discard)

@@ -32,10 +32,28 @@ static vpsde_status sync_file(const char *path)
     return vpsde_fail(VPSDE_EIO, "%s: cannot be made durable: %s", path, strerror(reason));
 }
 
-vpsde_status vpsde_publish(const char *fresh, const char *path)
+/* Nobody's file goes, whenever it came. Without second names somebody may still come between. */
+static int name_anew(const char *fresh, const char *path)
+{
+    struct stat info;
+    if (link(fresh, path) == 0) return 0;
+    if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS && errno != EMLINK) return -1;
+    if (lstat(path, &info) == 0) errno = EEXIST;
+    return errno == ENOENT ? rename(fresh, path) : -1;
+}
+
+vpsde_status vpsde_publish(const char *fresh, const char *path, bool replace)
 {
     VPSDE_TRY(sync_file(fresh));
-    if (rename(fresh, path) != 0) {
+    if (!replace)
+        VPSDE_TRY(vpsde_sync_folder_of(fresh)); /* that `path` is this file is told by it */
+    if ((replace ? rename(fresh, path) : name_anew(fresh, path)) != 0) {
+        if (errno == EEXIST) {
+            return vpsde_fail(VPSDE_EEXIST,
+                              "%s: was made by somebody else while this run went on, and stays as "
+                              "it is; move it away",
+                              path);
+        }
         return vpsde_fail(VPSDE_EIO, "%s: cannot be made from %s: %s", path, fresh,
                           strerror(errno));
     }
@@ -107,8 +125,12 @@ vpsde_status vpsde_run_folder_put(vpsde_run_folder *folder, const char *name, co
 void vpsde_run_folder_keep(const vpsde_run_folder *folder, const char *name)
 {
     char kept[NAME_MAX];
+    struct stat info;
     snprintf(kept, sizeof(kept), "%s.damaged", name);
-    (void)linkat(folder->dir, name, folder->dir, kept, 0);
+    if (fstatat(folder->dir, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode))
+        (void)renameat(folder->dir, name, folder->dir, kept);
+    else
+        (void)linkat(folder->dir, name, folder->dir, kept, 0);
 }
 
 vpsde_status vpsde_run_folder_open(int *fd, const vpsde_run_folder *folder, const char *name)
@@ -149,7 +171,8 @@ static bool is_ours(const char *name)
 {
     return strcmp(name, "config.yaml") == 0 || strcmp(name, "config.yaml.tmp") == 0 ||
            strcmp(name, VPSDE_RUN_MANIFEST) == 0 || strcmp(name, VPSDE_RUN_MANIFEST ".tmp") == 0 ||
-           strcmp(name, VPSDE_RUN_ROWS) == 0 || strncmp(name, "part-", 5) == 0;
+           strcmp(name, VPSDE_RUN_ROWS) == 0 || strcmp(name, VPSDE_RUN_WHOLE) == 0 ||
+           strncmp(name, "part-", 5) == 0;
 }
 
 static vpsde_status not_listed(const vpsde_run_folder *folder, int reason)
@@ -181,7 +204,8 @@ vpsde_status vpsde_run_folder_each(const vpsde_run_folder *folder,
 static vpsde_status remove_ours(void *context, const char *name)
 {
     const vpsde_run_folder *folder = context;
-    if (is_ours(name)) (void)unlinkat(folder->dir, name, 0);
+    if (is_ours(name) && unlinkat(folder->dir, name, 0) != 0 && errno == EISDIR)
+        (void)unlinkat(folder->dir, name, AT_REMOVEDIR); /* if it is empty */
     return VPSDE_OK;
 }
 

@@ -14,6 +14,8 @@ typedef struct vpsde_run_folder vpsde_run_folder;
 #define VPSDE_RUN_MANIFEST "manifest"
 /* Where wide columns go (run_wide.h). */
 #define VPSDE_RUN_ROWS "rows.h5"
+/* The file of the run before it has its name, and after that until the folder goes. */
+#define VPSDE_RUN_WHOLE "whole.h5"
 
 /* Makes PATH.parts/ and locks it; with `force` an unfinished run of a dead writer in it is dropped.
  * EUSAGE: no file can have that name. EEXIST: `path` or the folder is there and !force, `path` is no
@@ -45,7 +47,8 @@ void vpsde_run_folder_drop(vpsde_run_folder *folder, const char *name, int fd);
 vpsde_status vpsde_run_folder_put(vpsde_run_folder *folder, const char *name, const void *data,
                                   size_t bytes);
 
-/* Lets NAME.damaged stand for what NAME is now, where the file system has hard links. */
+/* Lets NAME.damaged stand for what NAME is now, where the file system has hard links; a folder is moved
+ * there. */
 void vpsde_run_folder_keep(const vpsde_run_folder *folder, const char *name);
 
 /* Opens a file of the folder for reading; close() it. EIO. */
@@ -69,7 +72,9 @@ void vpsde_run_folder_remove(vpsde_run_folder *folder);
 /* Lets go of the lock. NULL is fine. */
 void vpsde_run_folder_close(vpsde_run_folder *folder);
 
-/* Makes `fresh` durable and renames it to `path`, durably. EIO. */
-vpsde_status vpsde_publish(const char *fresh, const char *path);
+/* Makes `fresh` durable and gives it the name `path`, durably: instead of its own, with which it replaces
+ * what has that name, or as a second one (where the file system has no second names, instead), which
+ * nobody may have: EEXIST. EIO. */
+vpsde_status vpsde_publish(const char *fresh, const char *path, bool replace);
 
 #endif

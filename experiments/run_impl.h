@@ -63,6 +63,14 @@ vpsde_status vpsde_run_claim_before(vpsde_run *run);
 /* Appends facts, unless the same ones are there from before. */
 vpsde_status vpsde_run_facts(vpsde_run *run, const char *group, const vpsde_fact *facts, size_t n);
 
+/* "commit 1d22e4b, now 9f45746; ..." into fresh memory: those of these facts that were others when the
+ * run began; "" also on ranks other than 0, and where nothing is there from before. */
+vpsde_status vpsde_run_changes(char **changes, const vpsde_run *run, const char *group,
+                               const vpsde_fact *facts, size_t n);
+
+/* Is its manifest there? Somebody may have removed the folder. */
+bool vpsde_run_is_kept(const vpsde_run *run);
+
 /* Frees what the current table holds. */
 void vpsde_run_forget_table(vpsde_run *run);
 

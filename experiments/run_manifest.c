@@ -12,11 +12,12 @@
 static const char format_line[] = "format 2";
 
 vpsde_status vpsde_manifest_init(vpsde_manifest *m, const char *verb, uint64_t seed,
-                                 const char *config)
+                                 const char *config, bool replaces)
 {
     char hex[65];
     vpsde_sha256(hex, config, strlen(config));
     m->seed = seed;
+    m->replaces = replaces;
     VPSDE_TRY(vpsde_strdup(&m->verb, verb));
     VPSDE_TRY(vpsde_strdup(&m->config, config));
     return vpsde_strdup(&m->config_sha256, hex);
@@ -58,9 +59,9 @@ vpsde_status vpsde_manifest_format(char **text, const vpsde_manifest *m)
 {
     char *lines;
     VPSDE_TRY(config_lines(&lines, m->config));
-    const vpsde_status head =
-        vpsde_format(text, "%s\nverb %s\nseed %llu\nconfig_sha256 %s\n%s", format_line, m->verb,
-                     (unsigned long long)m->seed, m->config_sha256, lines);
+    const vpsde_status head = vpsde_format(
+        text, "%s\nverb %s\nseed %llu\n%sconfig_sha256 %s\n%s", format_line, m->verb,
+        (unsigned long long)m->seed, m->replaces ? "replaces yes\n" : "", m->config_sha256, lines);
     free(lines);
     VPSDE_TRY(head);
     for (size_t i = 0; i < m->n_inputs; i++) {
@@ -168,6 +169,10 @@ static vpsde_status parse_line(bool *known, vpsde_manifest *m, char *line)
             *sum = *path = '\0';
             return append(m, value, path + 1, sum + 1);
         }
+    }
+    if ((value = after(line, "replaces"))) {
+        *known = m->replaces = strcmp(value, "yes") == 0;
+        return VPSDE_OK;
     }
     *known = (value = after(line, "seed")) && parse_seed(&m->seed, value);
     return VPSDE_OK;

@@ -3,6 +3,7 @@
  *   format 2
  *   verb sample
  *   seed 7
+ *   replaces yes             what has the name of its file; else no such line
  *   config_sha256 HEX        of config.yaml
  *   config LINE              each line of it, to tell what was edited
  *   input NAME HEX PATH      one line a file that was read */
@@ -23,13 +24,14 @@ typedef struct vpsde_manifest {
     char *verb, *config_sha256;
     char *config; /* "": it was not kept */
     uint64_t seed;
+    bool replaces;
     vpsde_manifest_input *inputs;
     size_t n_inputs;
 } vpsde_manifest;
 
 /* Zero-initialised before; vpsde_manifest_free() in any case. */
 vpsde_status vpsde_manifest_init(vpsde_manifest *m, const char *verb, uint64_t seed,
-                                 const char *config);
+                                 const char *config, bool replaces);
 vpsde_status vpsde_manifest_format(char **text, const vpsde_manifest *m);
 /* EIO, naming `where`, for anything that format does not write. */
 vpsde_status vpsde_manifest_parse(vpsde_manifest *m, const char *text, const char *where);

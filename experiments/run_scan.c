@@ -96,7 +96,7 @@ static vpsde_status load_part(vpsde_parts *parts, size_t part, size_t *bytes)
     int fd;
     VPSDE_TRY(open_part(&fd, parts, part));
     if (fstat(fd, &info) != 0) return unreadable(parts, part, strerror(errno));
-    if (info.st_size < (off_t)sizeof(header)) return VPSDE_OK;
+    if (!S_ISREG(info.st_mode) || info.st_size < (off_t)sizeof(header)) return VPSDE_OK;
     VPSDE_TRY(vpsde_parts_read(parts, (vpsde_place){part, 0}, &header, sizeof(header)));
     if (!vpsde_part_is_headed(&header) || header.bytes != (uint64_t)info.st_size - sizeof(header)) {
         return VPSDE_OK;

@@ -9,23 +9,41 @@
 #include "experiments/run_impl.h"
 #include "experiments/run_wide.h"
 
-/* Was a fact of that name stored about the group before the run was taken up? */
-static bool facts_are_there(const vpsde_run *run, const char *group, const vpsde_fact *fact)
+/* The fact of that name stored about the group before the run was taken up, or NULL. */
+static const vpsde_fact *fact_before(const vpsde_run *run, const char *group, const char *name)
 {
     for (size_t i = 0; run->before && i < run->before->n_stored; i++) {
         const vpsde_stored *stored = &run->before->stored[i];
         if (vpsde_stored_is_table(stored) || strcmp(stored->table.path, group) != 0) continue;
         for (size_t f = 0; f < stored->table.n_facts; f++) {
-            if (strcmp(stored->table.facts[f].name, fact->name) == 0) return true;
+            if (strcmp(stored->table.facts[f].name, name) == 0) return &stored->table.facts[f];
         }
     }
-    return false;
+    return NULL;
+}
+
+vpsde_status vpsde_run_changes(char **changes, const vpsde_run *run, const char *group,
+                               const vpsde_fact *facts, size_t n)
+{
+    VPSDE_TRY(vpsde_strdup(changes, ""));
+    for (size_t i = 0; i < n; i++) {
+        char *longer;
+        const vpsde_fact *before = fact_before(run, group, facts[i].name);
+        if (!before || !before->text || strcmp(before->text, facts[i].text) == 0) continue;
+        const vpsde_status status =
+            vpsde_format(&longer, "%s%s%s %s, now %s", *changes, **changes ? "; " : "",
+                         facts[i].name, before->text, facts[i].text);
+        free(*changes);
+        *changes = longer;
+        VPSDE_TRY(status);
+    }
+    return VPSDE_OK;
 }
 
 vpsde_status vpsde_run_facts(vpsde_run *run, const char *group, const vpsde_fact *facts, size_t n)
 {
     struct iovec piece;
-    if (n == 0 || vpsde_rank() > 0 || facts_are_there(run, group, &facts[0])) return VPSDE_OK;
+    if (n == 0 || vpsde_rank() > 0 || fact_before(run, group, facts[0].name)) return VPSDE_OK;
     VPSDE_TRY(vpsde_facts_encode(&piece.iov_base, &piece.iov_len, group, facts, n));
     const vpsde_status status =
         vpsde_parts_append(run->parts, &(vpsde_record){.kind = VPSDE_RECORD_FACTS}, &piece, 1);

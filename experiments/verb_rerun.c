@@ -137,7 +137,7 @@ static void remove_all(const char *again)
     static const char *const beside[] = {".safetensors", ".state.safetensors", ".samples.pgm",
                                          ".samples.ppm", ".lock"};
     vpsde_run *unfinished = NULL;
-    if (vpsde_run_reopen(&unfinished, again) == VPSDE_OK) vpsde_run_destroy(unfinished, 1);
+    if (vpsde_run_reopen(&unfinished, again, 1) == VPSDE_OK) vpsde_run_destroy(unfinished, 1);
     (void)unlink(again);
     for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++) {
         char *path;
@@ -223,8 +223,9 @@ static vpsde_status compare(rerun *r)
     }
     if (f->differences > 0) {
         return vpsde_fail(VPSDE_ENUMERIC,
-                          "%s: its rerun differs, %zu of %zu datasets and attributes; %s%s",
-                          r->cli->input, f->differences, f->datasets + f->attributes,
+                          "%s: its rerun differs in %zu places (it has %zu datasets and %zu "
+                          "attributes); %s%s",
+                          r->cli->input, f->differences, f->datasets, f->attributes,
                           changes[0] ? "since then changed: "
                                      : "CPU, compiler, commit, libraries and threads are the same",
                           changes);

@@ -7,11 +7,47 @@
 #include "core/ranks.h"
 #include "experiments/job.h"
 
+static bool ends_in(const char *text, const char *end)
+{
+    const size_t length = strlen(text), n = strlen(end);
+    return length >= n && strcmp(text + length - n, end) == 0;
+}
+
+/* Who wants a training to go on may name its network or its curve here. */
+static vpsde_status refuse_training(const char *path)
+{
+    static const char *const endings[] = {".state.safetensors", ".safetensors", ".h5"};
+    size_t stem = strlen(path);
+    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+        if (stem == strlen(path) && ends_in(path, endings[i])) stem -= strlen(endings[i]);
+    }
+    return vpsde_fail(
+        VPSDE_EDATA,
+        "%s: is of a training; 'vpsde train CONFIG -o %.*s.safetensors --resume' goes on "
+        "with one that was stopped",
+        path, (int)stem, path);
+}
+
+/* A file that is not complete, and has no parts. */
+static vpsde_status refuse_rest(const char *path)
+{
+    char *verb;
+    VPSDE_TRY(vpsde_run_read_text(&verb, path, "/", "verb"));
+    const bool trained = strcmp(verb, "train") == 0;
+    free(verb);
+    if (trained) return refuse_training(path);
+    return vpsde_fail(VPSDE_EDATA,
+                      "%s: there is nothing to resume: the file is not complete, but its parts are "
+                      "gone",
+                      path);
+}
+
 /* Nothing is unfinished: that is fine beside a complete file. */
 static vpsde_status look_at_file(const vpsde_cli *cli)
 {
     char *status_text;
     bool there;
+    if (ends_in(cli->input, ".safetensors")) return refuse_training(cli->input);
     VPSDE_TRY(vpsde_file_is_there(&there, cli->input));
     if (!there) {
         return vpsde_fail(VPSDE_EDATA,
@@ -22,12 +58,7 @@ static vpsde_status look_at_file(const vpsde_cli *cli)
     VPSDE_TRY(vpsde_run_read_text(&status_text, cli->input, "/", "status"));
     const bool complete = strcmp(status_text, "complete") == 0;
     free(status_text);
-    if (!complete) {
-        return vpsde_fail(VPSDE_EDATA,
-                          "%s: there is nothing to resume: the file is not complete, but its "
-                          "parts are gone",
-                          cli->input);
-    }
+    if (!complete) return refuse_rest(cli->input);
     if (!cli->quiet) printf("%s: is complete; there is nothing to resume\n", cli->input);
     return VPSDE_OK;
 }
@@ -63,7 +94,7 @@ static vpsde_status go_on(const vpsde_cli *cli, vpsde_run *run)
 static vpsde_status run(const vpsde_cli *cli)
 {
     vpsde_run *unfinished;
-    VPSDE_TRY(vpsde_run_reopen(&unfinished, cli->input));
+    VPSDE_TRY(vpsde_run_reopen(&unfinished, cli->input, cli->force));
     return unfinished ? go_on(cli, unfinished) : look_at_file(cli);
 }
 
@@ -71,13 +102,17 @@ const vpsde_verb vpsde_verb_resume = {
     .name = "resume",
     .input = "RUN.h5",
     .summary = "Finishes a run that was stopped or killed.",
-    .doc = "Takes configuration and finished samples from RUN.h5.parts, computes what is missing "
-           "and ends with the same bits as an uninterrupted run, whatever --threads says. The "
-           "inputs must be the files the run began with. Example:\n\n"
-           "  vpsde sample experiments/mixture.yaml -o run.h5     (Ctrl-C)\n"
-           "  vpsde resume run.h5\n\n"
-           "Exit code 4: there is nothing to resume, or an input has changed; 5: finished, but "
-           "some samples failed.",
-    .options = VPSDE_CLI_THREADS | VPSDE_CLI_WORKS | VPSDE_CLI_RANKS,
+    .doc =
+        "Takes configuration and finished samples from RUN.h5.parts, computes what is missing "
+        "and ends with the same bits as an uninterrupted run, whatever --threads says. The "
+        "inputs must be the files the run began with, and vpsde the build: --force takes another "
+        "one "
+        "(the bits may be those of neither; the file says so) and replaces a RUN.h5 that somebody "
+        "else made meanwhile. Example:\n\n"
+        "  vpsde sample experiments/mixture.yaml -o run.h5     (Ctrl-C)\n"
+        "  vpsde resume run.h5\n\n"
+        "Exit code 4: there is nothing to resume, or an input has changed; 5: finished, but "
+        "some samples failed.",
+    .options = VPSDE_CLI_FORCE | VPSDE_CLI_THREADS | VPSDE_CLI_WORKS | VPSDE_CLI_RANKS,
     .run = run,
 };

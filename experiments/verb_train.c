@@ -10,6 +10,7 @@
 #include "core/config_diff.h"
 #include "core/file.h"
 #include "core/mem.h"
+#include "experiments/build_facts.h"
 #include "experiments/loss_curve.h"
 #include "experiments/setup.h"
 #include "experiments/train_progress.h"
@@ -27,7 +28,7 @@ typedef struct files {
 typedef struct session {
     vpsde_setup setup;
     files files;
-    char *note; /* what decides the bits: seed, process, model, data with its hash, train */
+    char *note; /* what decides the bits: build, seed, process, model, data with its hash, train */
     vpsde_train_state *state;
     vpsde_loss_curve *curve;
     vpsde_train_progress progress;
@@ -137,15 +138,20 @@ static bool is_idle(const char *line)
     return false;
 }
 
-/* The lines of the resolved configuration that decide the bits of a training. */
+/* The build, and the lines of the resolved configuration that decide the bits of a training. */
 static vpsde_status write_note(session *s)
 {
     static const char *const sections[] = {"seed:", "process:", "model:", "data:", "train:"};
     const char *line = s->setup.resolved, *end;
+    char *build;
     bool kept = false;
-    VPSDE_TRY(vpsde_alloc(&s->note, strlen(line) + 256, 1));
-    size_t used =
-        (size_t)sprintf(s->note, "data_sha256: %s\n", vpsde_data_sha256(s->setup.data.data));
+    VPSDE_TRY(vpsde_build_lines(&build));
+    const vpsde_status status = vpsde_alloc(&s->note, strlen(build) + strlen(line) + 256, 1);
+    size_t used = status == VPSDE_OK ? (size_t)sprintf(s->note, "%sdata_sha256: %s\n", build,
+                                                       vpsde_data_sha256(s->setup.data.data))
+                                     : 0;
+    free(build);
+    VPSDE_TRY(status);
     if (s->setup.data.classes) {
         used += (size_t)sprintf(s->note + used, "labels_sha256: %s\n", s->setup.data.labels_sha256);
     }
@@ -169,8 +175,8 @@ static vpsde_status check_note(const session *s, const char *old, bool force)
     if (force || (old && strcmp(old, s->note) == 0)) return VPSDE_OK;
     VPSDE_TRY(vpsde_config_diff(&keys, old ? old : "", s->note));
     (void)vpsde_fail(VPSDE_ECONFIG,
-                     "%s: was made with another configuration: %s; resume with the same one and "
-                     "the same data, or with --force to go on all the same",
+                     "%s: was made with another configuration or build: %s; resume with the same "
+                     "ones and the same data, or with --force to go on all the same",
                      s->files.state, keys);
     free(keys);
     return VPSDE_ECONFIG;

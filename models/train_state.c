@@ -1,12 +1,14 @@
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/mem.h"
+#include "core/sha256.h"
 #include "models/checkpoint.h"
 #include "models/train.h"
 
-static const char kind[] = "training-state";
+static const char kind[] = "training-state", sum_key[] = "vpsde.sha256";
 enum { N_VECTORS = 4 };
 static const char *const vector_name[N_VECTORS] = {"weights", "adam.m", "adam.v", "average"};
 
@@ -64,13 +66,33 @@ void vpsde_train_state_destroy(vpsde_train_state *state)
     free(state);
 }
 
+/* SHA-256 of all that the state says, as text: the step, the sums of note and vectors. */
+static void sum_of(char hex[65], const vpsde_train_state *state, const char *note)
+{
+    enum { SUM = 65 };
+    float *vector[N_VECTORS];
+    char text[32 + (N_VECTORS + 1) * SUM];
+    size_t used =
+        (size_t)snprintf(text, 32, "%llu\n", (unsigned long long)state->step); /* 21 at most */
+    vectors_of(vector, state);
+    vpsde_sha256(text + used, note ? note : "", note ? strlen(note) : 0);
+    for (size_t p = 0; p < N_VECTORS; p++) {
+        used += SUM - 1;
+        text[used++] = '\n';
+        vpsde_sha256(text + used, vector[p], state->n * sizeof(float));
+    }
+    vpsde_sha256(hex, text, strlen(text));
+}
+
 vpsde_status vpsde_train_state_save(const vpsde_train_state *state, const char *path,
                                     const char *note)
 {
     float *vector[N_VECTORS];
     vpsde_tensor_out tensor[N_VECTORS];
     vpsde_checkpoint *facts;
+    char sum[65];
     vectors_of(vector, state);
+    sum_of(sum, state, note);
     for (size_t p = 0; p < N_VECTORS; p++) {
         tensor[p] = (vpsde_tensor_out){.name = vector_name[p],
                                        .dtype = "F32",
@@ -81,6 +103,7 @@ vpsde_status vpsde_train_state_save(const vpsde_train_state *state, const char *
     VPSDE_TRY(vpsde_alloc(&facts, 1, sizeof(*facts)));
     vpsde_checkpoint_text(facts, "vpsde.kind", kind);
     vpsde_checkpoint_number(facts, "vpsde.step", (double)state->step);
+    vpsde_checkpoint_text(facts, sum_key, sum);
     if (note) facts->item[facts->n++] = (vpsde_metadata){.key = "vpsde.note", .value = note};
     const vpsde_status status =
         vpsde_safetensors_write(path, tensor, N_VECTORS, facts->item, facts->n);
@@ -110,6 +133,18 @@ static vpsde_status read_state(vpsde_train_state *state, const vpsde_safetensors
     return VPSDE_OK;
 }
 
+static vpsde_status check_sum(const vpsde_train_state *state, const vpsde_safetensors *file)
+{
+    char sum[65];
+    const char *const found = vpsde_safetensors_metadata(file, sum_key);
+    sum_of(sum, state, vpsde_safetensors_metadata(file, "vpsde.note"));
+    if (found && strcmp(found, sum) == 0) return VPSDE_OK;
+    return vpsde_fail(VPSDE_EDATA,
+                      "%s: is damaged or of an earlier version (%s does not fit what it holds); "
+                      "start the training again with --force",
+                      vpsde_safetensors_path(file), sum_key);
+}
+
 vpsde_status vpsde_train_state_load(vpsde_train_state **out, const vpsde_model *model,
                                     const char *path, char **note)
 {
@@ -121,6 +156,7 @@ vpsde_status vpsde_train_state_load(vpsde_train_state **out, const vpsde_model *
     VPSDE_TRY(vpsde_safetensors_open(&file, path));
     vpsde_status status = state_alloc(&state, model->type->trainer->n_floats(model));
     if (status == VPSDE_OK) status = read_state(state, file);
+    if (status == VPSDE_OK) status = check_sum(state, file);
     if (status == VPSDE_OK && note) {
         status = vpsde_strdup(note, vpsde_safetensors_metadata(file, "vpsde.note"));
     }

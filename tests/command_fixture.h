@@ -90,14 +90,8 @@ static inline bool command_exists(const char *name) { return access(name, F_OK) 
 /* Everything that a case may have left. */
 static inline void command_clean(const command_case *c)
 {
-    static const char *const endings[] = {"", ".tmp"};
-    static const char *const training[] = {"net.h5", "net.h5.tmp", "net.lock",
-                                           "net.state.safetensors"};
-    char name[128];
-    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
-        snprintf(name, sizeof(name), "%s%s", c->output, endings[i]);
-        (void)unlink(name);
-    }
+    static const char *const training[] = {"net.h5", "net.lock", "net.state.safetensors"};
+    (void)unlink(c->output);
     for (size_t i = 0; i < sizeof(training) / sizeof(training[0]); i++) (void)unlink(training[i]);
     /* a process has a hundred names for them, and one that cannot unlink leaves them */
     glob_t left;

@@ -266,6 +266,7 @@ static void manifests(void **state)
                                         "format 2\nseed 1x\n",
                                         "format 2\nseed 99999999999999999999\n",
                                         "format 2\nverbs a\n",
+                                        "format 2\nverb a\nconfig_sha256 b\nreplaces no\n",
                                         "format 2\nconfig_sha256 b\nseed 1\n"};
     vpsde_manifest m = {.verb = NULL};
     bool added;

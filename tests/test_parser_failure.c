@@ -276,7 +276,7 @@ static vpsde_status use_manifest(void)
     vpsde_manifest m = {.verb = NULL}, again = {.verb = NULL};
     char *text = NULL;
     bool added = false;
-    vpsde_status status = vpsde_manifest_init(&m, "sample", 7, "a: 1\n");
+    vpsde_status status = vpsde_manifest_init(&m, "sample", 7, "a: 1\n", true);
     if (status == VPSDE_OK) {
         status =
             vpsde_manifest_add(&m, &added, "data", input_path, /* the SHA-256 of "x" */
@@ -285,7 +285,7 @@ static vpsde_status use_manifest(void)
     if (status == VPSDE_OK) status = vpsde_manifest_format(&text, &m);
     if (status == VPSDE_OK) status = vpsde_manifest_parse(&again, text, "here");
     if (status == VPSDE_OK) status = vpsde_manifest_check_inputs(&again);
-    if (status == VPSDE_OK && again.seed != 7) status = VPSDE_EINTERNAL;
+    if (status == VPSDE_OK && !(again.seed == 7 && again.replaces)) status = VPSDE_EINTERNAL;
     vpsde_manifest_free(&m);
     vpsde_manifest_free(&again);
     free(text);

@@ -179,7 +179,7 @@ static void any_order_reads_back_exactly(void **state)
     write_table(vpsde_run_sink(run), "/runs/dpmpp-2m", 7, SIZE_MAX);
     assert_ok(vpsde_run_finish(run, "complete"));
     assert_false(exists(at("run.h5.parts")));
-    assert_false(exists(at("run.h5.tmp")));
+    assert_false(exists(at("run.h5.parts/whole.h5")));
     vpsde_run_destroy(run, 0);
     for (size_t c = 0; c < N_COLUMNS; c++) {
         check_column(path, "/runs/ddim", c, SIZE_MAX / 2);
@@ -348,18 +348,18 @@ static void a_run_is_taken_up(void **state)
     const vpsde_table table = table_at("/runs/a");
     static const char sum[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     vpsde_run *run, *second;
-    assert_ok(vpsde_run_reopen(&run, path));
+    assert_ok(vpsde_run_reopen(&run, path, 0));
     assert_null(run);
     write_every_second(path);
-    assert_fails(vpsde_run_reopen(&run, path), VPSDE_EDATA, "input: cannot be read");
+    assert_fails(vpsde_run_reopen(&run, path, 0), VPSDE_EDATA, "input: cannot be read");
     put_input("abd");
-    assert_fails(vpsde_run_reopen(&run, path), VPSDE_EDATA, "the data file has changed");
+    assert_fails(vpsde_run_reopen(&run, path, 0), VPSDE_EDATA, "the data file has changed");
     assert_null(run);
     run = start(path, 1);
     assert_ok(vpsde_run_input(run, "data", at("input"), sum));
     vpsde_run_destroy(run, 0);
     put_input("abc");
-    assert_ok(vpsde_run_reopen(&run, path));
+    assert_ok(vpsde_run_reopen(&run, path, 0));
     assert_false(vpsde_run_begun(run));
     vpsde_run_destroy(run, 1);
     put_input("");
@@ -372,8 +372,8 @@ static void a_run_is_taken_up(void **state)
     write_block(sink, FIRST + 2 * BLOCK, BLOCK);
     write_block(sink, FIRST + 4 * BLOCK, BLOCK);
     vpsde_run_destroy(run, 0);
-    assert_ok(vpsde_run_reopen(&run, path));
-    assert_fails(vpsde_run_reopen(&second, path), VPSDE_EEXIST, "is being written by pid");
+    assert_ok(vpsde_run_reopen(&run, path, 0));
+    assert_fails(vpsde_run_reopen(&second, path, 0), VPSDE_EEXIST, "is being written by pid");
     assert_string_equal(vpsde_run_verb(run), "sample");
     assert_string_equal(vpsde_run_config(run), "seed: 7\n");
     assert_true(vpsde_run_begun(run));
@@ -400,16 +400,16 @@ static void a_run_is_taken_up(void **state)
     vpsde_run_stop_on(run, &stop);
     assert_fails(vpsde_run_finish(run, "complete"), VPSDE_ESTOPPED, "stopped");
     assert_false(exists(path));
-    assert_false(exists(at("again.h5.tmp")));
+    assert_false(exists(at("again.h5.parts/whole.h5")));
     vpsde_run_destroy(run, 0);
-    assert_ok(vpsde_run_reopen(&run, path));
+    assert_ok(vpsde_run_reopen(&run, path, 0));
     assert_ok(vpsde_run_finish(run, "complete"));
     vpsde_run_destroy(run, 0);
     for (size_t c = 0; c < N_COLUMNS; c++) check_column(path, "/runs/a", c, SIZE_MAX / 2);
-    assert_ok(vpsde_run_reopen(&run, path));
+    assert_ok(vpsde_run_reopen(&run, path, 0));
     assert_null(run);
     assert_int_equal(mkdir(at("again.h5.parts"), 0700), 0); /* killed while it was removed */
-    assert_ok(vpsde_run_reopen(&run, path));
+    assert_ok(vpsde_run_reopen(&run, path, 0));
     assert_null(run);
     assert_false(exists(at("again.h5.parts")));
 }
@@ -434,7 +434,7 @@ static void damaged_starts_are_found(void **state)
         assert_non_null(file);
         assert_true(fputs(faults[i].text, file) >= 0);
         assert_int_equal(fclose(file), 0);
-        assert_fails(vpsde_run_reopen(&run, at("start.h5")), VPSDE_EIO, faults[i].words);
+        assert_fails(vpsde_run_reopen(&run, at("start.h5"), 0), VPSDE_EIO, faults[i].words);
         run = start(at("start.h5"), 1);
         assert_fails(vpsde_run_input(run, "data", "a\nb", "abc"), VPSDE_EINVAL, "line end");
         vpsde_run_destroy(run, 1);
@@ -662,7 +662,7 @@ static void damaged_parts_are_computed_again(void **state)
         assert_true(fd >= 0);
         assert_int_equal(pwrite(fd, "?", 1, 200), 1);
         close(fd);
-        assert_ok(vpsde_run_reopen(&run, path));
+        assert_ok(vpsde_run_reopen(&run, path, 0));
         assert_int_equal(exists(kept), part == 0);
         sink = vpsde_run_sink(run);
         assert_ok(sink->begin(sink->self, &table));
@@ -698,11 +698,11 @@ static void lost_part_is_computed_again(void **state)
     vpsde_run *run = start(path, 0);
     end_with(run, 0, BLOCK);
     vpsde_run_destroy(run, 0);
-    assert_ok(vpsde_run_reopen(&run, path));
+    assert_ok(vpsde_run_reopen(&run, path, 0));
     end_with(run, BLOCK, COUNT - BLOCK);
     vpsde_run_destroy(run, 0);
     assert_int_equal(unlink(at("lost.h5.parts/part-000000-000001")), 0);
-    assert_ok(vpsde_run_reopen(&run, path));
+    assert_ok(vpsde_run_reopen(&run, path, 0));
     end_with(run, 0, BLOCK);
     write_table(vpsde_run_sink(run), "/runs/b", 3, SIZE_MAX);
     assert_ok(vpsde_run_finish(run, "complete"));
@@ -711,25 +711,28 @@ static void lost_part_is_computed_again(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
-/* Nothing waits for somebody to write into it. */
-static void a_pipe_is_no_part(void **state)
+/* Nothing waits for somebody to write into a pipe, and a folder is set aside. */
+static void pipes_and_folders_are_no_parts(void **state)
 {
     (void)state;
-    const char *path = at("pipe.h5");
-    vpsde_run *run = start(path, 0);
-    end_with(run, 0, BLOCK);
-    vpsde_run_destroy(run, 0);
-    assert_int_equal(unlink(at("pipe.h5.parts/part-000000-000001")), 0);
-    assert_int_equal(mkfifo(at("pipe.h5.parts/part-000000-000001"), 0600), 0);
-    alarm(60);
-    assert_ok(vpsde_run_reopen(&run, path));
-    alarm(0);
-    end_with(run, 0, COUNT);
-    assert_ok(vpsde_run_finish(run, "complete"));
-    vpsde_run_destroy(run, 0);
-    for (size_t c = 0; c < N_COLUMNS; c++) check_column(path, "/runs/a", c, SIZE_MAX / 2);
-    assert_false(exists(at("pipe.h5.parts")));
-    assert_int_equal(unlink(path), 0);
+    const char *path = at("pipe.h5"), *part = at("pipe.h5.parts/part-000000-000001");
+    for (int is_folder = 0; is_folder < 2; is_folder++) {
+        vpsde_run *run = start(path, 0);
+        end_with(run, 0, BLOCK);
+        vpsde_run_destroy(run, 0);
+        assert_int_equal(unlink(part), 0);
+        assert_int_equal(is_folder ? mkdir(part, 0700) : mkfifo(part, 0600), 0);
+        alarm(60);
+        assert_ok(vpsde_run_reopen(&run, path, 0));
+        alarm(0);
+        assert_true(exists(at("pipe.h5.parts/part-000000-000001.damaged")));
+        end_with(run, 0, COUNT);
+        assert_ok(vpsde_run_finish(run, "complete"));
+        vpsde_run_destroy(run, 0);
+        for (size_t c = 0; c < N_COLUMNS; c++) check_column(path, "/runs/a", c, SIZE_MAX / 2);
+        assert_int_equal(unlink(path), 0);
+        assert_false(exists(at("pipe.h5.parts")));
+    }
 }
 
 /* In a child whose files may not pass `limit` bytes: runs until storage fails and returns normally,
@@ -791,7 +794,7 @@ static void full_disk(rlim_t limit, bool seal_first)
     assert_true(exists(at("full.h5.parts/part-000000-000000")));
     assert_false(exists(at("full.h5.parts/part-000000-000000.tmp")));
     assert_false(exists(at("full.h5.parts/part-000000-000001.tmp")));
-    assert_false(exists(at("full.h5.tmp")));
+    assert_false(exists(at("full.h5.parts/whole.h5")));
     assert_false(exists(at("full.h5")));
     vpsde_run *run = start(at("full.h5"), 1);
     vpsde_run_destroy(run, 1);
@@ -863,7 +866,7 @@ int main(void)
         cmocka_unit_test(damaged_part_is_found),
         cmocka_unit_test(damaged_parts_are_computed_again),
         cmocka_unit_test(lost_part_is_computed_again),
-        cmocka_unit_test(a_pipe_is_no_part),
+        cmocka_unit_test(pipes_and_folders_are_no_parts),
         cmocka_unit_test(full_disk_keeps_what_is_sealed),
         cmocka_unit_test(array_sink_keeps_one_column),
     };

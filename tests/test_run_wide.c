@@ -171,7 +171,7 @@ static void check_same(const char *path)
     assert_int_equal(c.differences, 0);
     assert_true(c.bytes > 15e6);
     assert_false(exists(at("run.h5.parts")));
-    assert_false(exists(at("run.h5.tmp")));
+    assert_false(exists(at("run.h5.parts/whole.h5")));
 }
 
 /* A run that was taken up again has all its rows in parts. */
@@ -180,11 +180,11 @@ static void parts_make_the_file(void **state)
     (void)state;
     vpsde_run *run = start(at("parts.h5"));
     vpsde_run_destroy(run, 0);
-    assert_ok(vpsde_run_reopen(&run, at("parts.h5")));
+    assert_ok(vpsde_run_reopen(&run, at("parts.h5"), 0));
     write_shape(run, &shapes[0], 1);
     assert_false(exists(at("parts.h5.parts/rows.h5")));
     vpsde_run_destroy(run, 0);
-    assert_ok(vpsde_run_reopen(&run, at("parts.h5")));
+    assert_ok(vpsde_run_reopen(&run, at("parts.h5"), 0));
     write_all(run, 0);
 }
 
@@ -326,13 +326,13 @@ static size_t go_on(void)
     const vpsde_table table = table_of(&shapes[0]);
     vpsde_run *run;
     size_t rows = 0;
-    assert_ok(vpsde_run_reopen(&run, at("run.h5")));
+    assert_ok(vpsde_run_reopen(&run, at("run.h5"), 0));
     vpsde_sink *sink = vpsde_run_sink(run);
     assert_ok(sink->begin(sink->self, &table));
     assert_ok(vpsde_run_each_stored(run, count_rows, &rows));
     assert_ok(sink->end(sink->self, NULL, 0));
     vpsde_run_destroy(run, 0);
-    assert_ok(vpsde_run_reopen(&run, at("run.h5")));
+    assert_ok(vpsde_run_reopen(&run, at("run.h5"), 0));
     write_all(run, 0);
     check_same(at("run.h5"));
     assert_int_equal(unlink(at("run.h5")), 0);
@@ -345,7 +345,7 @@ static void interrupted_runs_go_on(void **state)
     put_down();
     assert_int_equal(go_on(), THERE);
     put_down(); /* killed between the file's second name and its last */
-    assert_int_equal(link(at("run.h5.parts/rows.h5"), at("run.h5.tmp")), 0);
+    assert_int_equal(link(at("run.h5.parts/rows.h5"), at("run.h5.parts/whole.h5")), 0);
     assert_int_equal(go_on(), THERE);
 }
 
@@ -437,11 +437,11 @@ static void a_failed_end_is_taken_up(void **state)
     (void)state;
     vpsde_run *run = start(at("run.h5"));
     for (size_t s = 0; s < SHAPES; s++) write_shape(run, &shapes[s], SIZE_MAX);
-    assert_int_equal(mkdir(at("run.h5.tmp"), 0700), 0);
-    assert_fails(vpsde_run_finish(run, "complete"), VPSDE_EIO, "run.h5.tmp");
+    assert_int_equal(mkdir(at("run.h5.parts/whole.h5"), 0700), 0);
+    assert_fails(vpsde_run_finish(run, "complete"), VPSDE_EIO, "run.h5.parts/whole.h5");
     vpsde_run_destroy(run, 0);
-    assert_int_equal(rmdir(at("run.h5.tmp")), 0);
-    assert_ok(vpsde_run_reopen(&run, at("run.h5")));
+    assert_int_equal(rmdir(at("run.h5.parts/whole.h5")), 0);
+    assert_ok(vpsde_run_reopen(&run, at("run.h5"), 0));
     assert_ok(vpsde_run_finish(run, "complete"));
     vpsde_run_destroy(run, 0);
     check_same(at("run.h5"));

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "tests/scratch.h"
 #include "tests/train_fixture.h"
 
 static void check_same(const fixture *a, const fixture *b)
@@ -142,6 +143,45 @@ static void resumes_bit_for_bit(void **state)
     end(&halves);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(folder), 0);
+}
+
+/* One bit of the file is another one: of the weights, the moments, the average, the note or the step. */
+static void notices_flipped_bits(void **state)
+{
+    static fixture f;
+    char *text;
+    FILE *file;
+    (void)state;
+    assert_int_equal(scratch_setup(NULL), 0);
+    begin(&f);
+    f.training.last = 3;
+    assert_ok(vpsde_train(&f.training, f.model, f.state));
+    const char *const path = scratch_path("state.safetensors");
+    assert_ok(vpsde_train_state_save(f.state, path, "seed: 21\n"));
+    vpsde_train_state_destroy(f.state);
+    assert_ok(vpsde_train_state_load(&f.state, f.model, path, NULL));
+    assert_non_null(file = fopen(path, "rb+"));
+    assert_int_equal(fseek(file, 0, SEEK_END), 0);
+    const long size = ftell(file), step = size / 300;
+    assert_non_null(text = calloc((size_t)size + 1, 1));
+    rewind(file);
+    assert_int_equal(fread(text, 1, (size_t)size, file), (size_t)size);
+    for (long at = 8; at < size; at += step) {
+        vpsde_train_state *none;
+        const char flipped = (char)(text[at] ^ (1 << at % 7));
+        assert_int_equal(fseek(file, at, SEEK_SET), 0);
+        assert_int_equal(fwrite(&flipped, 1, 1, file), 1);
+        assert_int_equal(fflush(file), 0);
+        const vpsde_status status = vpsde_train_state_load(&none, f.model, path, NULL);
+        if (status != VPSDE_EDATA) print_error("byte %ld of %ld\n", at, size);
+        assert_fails(status, VPSDE_EDATA, "");
+        assert_int_equal(fseek(file, at, SEEK_SET), 0);
+        assert_int_equal(fwrite(text + at, 1, 1, file), 1);
+    }
+    assert_int_equal(fclose(file), 0);
+    free(text);
+    end(&f);
+    assert_int_equal(scratch_teardown(NULL), 0);
 }
 
 static double mean_loss(const history *h, size_t first, size_t n)
@@ -310,11 +350,11 @@ static void names_what_is_wrong(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gradient_is_the_slope),   cmocka_unit_test(threads_do_not_matter),
-        cmocka_unit_test(resumes_bit_for_bit),     cmocka_unit_test(learns_a_mixture),
-        cmocka_unit_test(clips_the_norm),          cmocka_unit_test(first_step_is_adams),
-        cmocka_unit_test(every_row_once_an_epoch), cmocka_unit_test(trains_on_a_table),
-        cmocka_unit_test(names_what_is_wrong),
+        cmocka_unit_test(gradient_is_the_slope), cmocka_unit_test(threads_do_not_matter),
+        cmocka_unit_test(resumes_bit_for_bit),   cmocka_unit_test(notices_flipped_bits),
+        cmocka_unit_test(learns_a_mixture),      cmocka_unit_test(clips_the_norm),
+        cmocka_unit_test(first_step_is_adams),   cmocka_unit_test(every_row_once_an_epoch),
+        cmocka_unit_test(trains_on_a_table),     cmocka_unit_test(names_what_is_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,15 +20,16 @@ typedef struct vpsde_run vpsde_run;
  *  @param config  resolved YAML, stored as the root attribute `config`
  *  @return EUSAGE for a name that no file can have; EEXIST when PATH or an unfinished PATH.parts/
  *  exists and !force, when PATH is a folder or device, when a living run writes it; EIO. With force,
- *  an older PATH stays until the new one is finished. */
+ *  a PATH that is there stays until the new one is finished, whenever it came; without, for good. */
 VPSDE_API vpsde_status vpsde_run_create(vpsde_run **out, const char *path, const char *verb,
                                         const char *config, uint64_t seed, int force);
 
 /** Takes up the unfinished run of PATH: the same tables, announced again to its sink, go on where
  *  they ended. *out is NULL when nothing is unfinished there; what a finished run left is removed.
- *  @return EEXIST when a living run writes it; EIO for a damaged part; EDATA, by name, for an input
- *  that has changed since. */
-VPSDE_API vpsde_status vpsde_run_reopen(vpsde_run **out, const char *path);
+ *  @return EEXIST when a living run writes it, and when PATH is there, is not of this run, which was
+ *  not to replace any, and !force; EIO for a damaged part; EDATA, by name, for an input that has changed
+ *  since. */
+VPSDE_API vpsde_status vpsde_run_reopen(vpsde_run **out, const char *path, int force);
 
 /** What the run was created with. Borrowed. */
 VPSDE_API const char *vpsde_run_verb(const vpsde_run *run);
@@ -66,9 +67,10 @@ VPSDE_API vpsde_status vpsde_run_input(vpsde_run *run, const char *name, const c
 /** Facts for /provenance (timings, rates, host, versions). */
 VPSDE_API vpsde_status vpsde_run_provenance(vpsde_run *run, const vpsde_fact *fact);
 
-/** Writes PATH from what is sealed, fsyncs, renames. `status` is "complete" (every row was written;
+/** Writes the file from what is sealed, fsyncs, names it PATH. `status` is "complete" (every row was written;
  *  EINTERNAL names one that was not; the parts are removed) or "interrupted" (missing rows read NaN
- *  or -1; the parts stay). EIO, ESTOPPED: PATH is as before, the parts stay. */
+ *  or -1; the parts stay). EIO, ESTOPPED, EEXIST (somebody else made PATH meanwhile): PATH is as before,
+ *  the parts stay. */
 VPSDE_API vpsde_status vpsde_run_finish(vpsde_run *run, const char *status);
 
 /** Frees; an unfinished run keeps its sealed parts unless discard. NULL is fine. */

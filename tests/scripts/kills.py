@@ -53,7 +53,7 @@ def start(*arguments):
 def kill(process, merging, seconds):
     """After so many seconds, or once the file is being made; True when it was still at work."""
     end = time.monotonic() + (10 if merging else seconds)
-    while process.poll() is None and time.monotonic() < end and not (merging and os.path.exists("cut.h5.tmp")):
+    while process.poll() is None and time.monotonic() < end and not (merging and os.path.exists("cut.h5.parts/whole.h5")):
         time.sleep(0.0003)
     if merging:
         time.sleep(dice.uniform(0, 0.004))

@@ -75,12 +75,18 @@ class Disk:
     """One folder and what is in it, played from a record."""
 
     def __init__(self, path):
-        self.top, self.path, self.open, self.sealed, self.placed = Folder(self.load(path)), path, {}, {}, {}
+        self.top, self.path, self.open, self.sealed, self.placed = Folder(self.load(path, {})), path, {}, {}, {}
 
-    def load(self, path):
+    def load(self, path, files):
+        """files: those seen, by inode; a file may have two names."""
         entries = {}
         for entry in os.scandir(path):
-            entries[entry.name] = Folder(self.load(entry.path)) if entry.is_dir() else File(open(entry.path, "rb").read())
+            if entry.is_dir():
+                entries[entry.name] = Folder(self.load(entry.path, files))
+                continue
+            if entry.inode() not in files:
+                files[entry.inode()] = File(open(entry.path, "rb").read())
+            entries[entry.name] = files[entry.inode()]
         return entries
 
     def find(self, dir, path):
@@ -124,8 +130,11 @@ class Disk:
                 self.note_sealed(node)
         elif what == "rename":
             (a, old), (b, new) = self.find(words[1], words[2]), self.find(words[3], words[4])
-            assert a is b, words
-            a.change(add=(new, a.now[old]), remove=old)
+            if a is b:
+                a.change(add=(new, a.now[old]), remove=old)
+            else:
+                b.change(add=(new, a.now[old]))
+                a.change(remove=old)
         elif what == "unlink":
             holder, name = self.find(words[1], words[2])
             holder.change(remove=name)
@@ -145,16 +154,24 @@ class Disk:
         rows = folder.now.get("rows.h5")
         for name, node in folder.now.items():
             if name.startswith("part-") and not name.endswith(".tmp") and name not in self.sealed:
-                self.sealed[name] = bytes(node.data)
-                self.placed[name] = [(at, bytes(rows.data[at:at + n])) for at, n in runs.placed(self.sealed[name])]
+                data, placed = bytes(node.data), list(runs.placed(bytes(node.data)))
+                if placed and rows is None:  # of an earlier cut, before the names of both were safe
+                    continue
+                self.sealed[name] = data
+                self.placed[name] = [(at, bytes(rows.data[at:at + n])) for at, n in placed]
 
-    def after_cut(self, path, folder=None):
+    def after_cut(self, path, folder=None, written=None):
         os.makedirs(path)
+        written = {} if written is None else written
         for name, node in (folder or self.top).after_cut().items():
+            place = os.path.join(path, name)
             if isinstance(node, Folder):
-                self.after_cut(os.path.join(path, name), node)
+                self.after_cut(place, node, written)
+            elif node in written:
+                os.link(written[node], place)
             else:
-                with open(os.path.join(path, name), "wb") as f:
+                written[node] = place
+                with open(place, "wb") as f:
                     f.write(node.after_cut())
 
 
@@ -206,8 +223,16 @@ def cut(folder, record):
     return len(disk.sealed), placed
 
 
-def clone(folder):
-    return Folder({name: clone(node) if isinstance(node, Folder) else File(node.data) for name, node in folder.now.items()})
+def clone(folder, files=None):
+    files, entries = {} if files is None else files, {}
+    for name, node in folder.now.items():
+        if isinstance(node, Folder):
+            entries[name] = clone(node, files)
+            continue
+        if node not in files:
+            files[node] = File(node.data)
+        entries[name] = files[node]
+    return Folder(entries)
 
 
 def finish(folder):

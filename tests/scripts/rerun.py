@@ -91,6 +91,19 @@ def differences_are_named():
     message = tamper("sample.h5", lambda f: f["runs"].move("ddim", "other"))
     assert "/runs/other" in message and "/runs/ddim: is not in the first file" in message, message
 
+    def link(f):
+        f["runs/other"] = h5py.SoftLink("/runs/ddim")
+        f["elsewhere"] = h5py.ExternalLink("points.h5", "/data")
+        f["inputs"]["again"] = f["runs/ddim/final"]  # HDF5 lists it by this name: /inputs is older than /runs
+        f["last"] = f["runs/ancestral/final"]
+
+    message = tamper("sample.h5", link)
+    for words in ("/runs/other: is a soft link to /runs/ddim in the first file alone", "/elsewhere: is an external link in the first file alone",
+                  "/last: is another name of an object in the first file alone", "/inputs/again: is not in the second file",
+                  "/runs/ddim/final: is listed by another name, or is a link, in the first file"):
+        assert words in message, message
+    assert "its rerun differs in 5 places" in message, message
+
     def shorter(f):
         values = f["model"].create_dataset("extra", data=np.arange(3.0))
         values.attrs["units"] = "1"

@@ -86,7 +86,7 @@ def timed(verb, whole):
 
 def put_down(verb="sample"):
     """A run that has begun and is not finished."""
-    process = subprocess.Popen([vpsde, verb, "conf.yaml", "-o", "cut.h5", "-q", "--threads", "1"])
+    process = subprocess.Popen([vpsde, verb, "conf.yaml", "-o", "cut.h5", "-q", "--threads", "1"], stderr=subprocess.PIPE, text=True)
     while not glob.glob("cut.h5.parts/part-*"):
         time.sleep(0.002)
     return process
@@ -132,6 +132,72 @@ def resuming_stops_and_fails_as_running_does():
     same("sample.h5", "cut.h5")
 
 
+def nobody_is_replaced():
+    """A file that somebody else makes while a run goes on stays, unless --force says otherwise."""
+    theirs = open("likelihood.h5", "rb").read()
+    for forced in (False, True):
+        os.remove("cut.h5")
+        process = put_down()
+        shutil.copy("likelihood.h5", "cut.h5")
+        message = process.communicate()[1]
+        assert process.returncode == 7 and message.count("\n") == 1, (process.returncode, message)
+        assert "cut.h5: was made by somebody else" in message and "'vpsde resume cut.h5' goes on" in message, message
+        assert "cut.h5: was made by somebody else" in run("resume", "cut.h5", code=7)
+        assert open("cut.h5", "rb").read() == theirs
+        if forced:
+            run("resume", "cut.h5", "--force", "-q")
+        else:
+            os.remove("cut.h5")
+            run("resume", "cut.h5", "-q")
+        same("sample.h5", "cut.h5")
+        assert not glob.glob("cut.h5.*"), glob.glob("cut.h5*")
+
+
+def another_build_is_refused():
+    """oneDNN's instructions are part of what bits may depend on; this run has no network, so its bits are the same."""
+    os.remove("cut.h5")
+    env = dict(os.environ, ONEDNN_MAX_CPU_ISA="SSE41")
+    process = subprocess.Popen([vpsde, "sample", "conf.yaml", "-o", "cut.h5", "-q", "--threads", "1"], env=env)
+    while not glob.glob("cut.h5.parts/part-*"):
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    message = run("resume", "cut.h5", code=4)
+    assert "cut.h5: was begun by another build of vpsde (onednn_isa " in message and "now" in message and "--force" in message, message
+    assert "commit" not in message, message
+    run("resume", "cut.h5", "--force", "-q")
+    same("sample.h5", "cut.h5")
+    with h5py.File("cut.h5") as f, h5py.File("sample.h5") as g:
+        assert f["provenance"].attrs["resumed_with"].startswith(b"onednn_isa ") and "resumed_with" not in g["provenance"].attrs
+        assert f["provenance"].attrs["onednn_isa"] != g["provenance"].attrs["onednn_isa"]
+
+
+def messages_say_what_to_do():
+    for name in ("net.h5", "net.safetensors", "net.state.safetensors"):
+        open("net.yaml", "w").write("process: {schedule: vp-linear}\nmodel: {kind: mlp, hidden: 8}\ndata: {path: points.npy}\ntrain: {steps: 2, batch: 4}\n")
+        run("train", "net.yaml", "-o", "net.safetensors", "-q", "--force")
+        with h5py.File("net.h5", "r+") as f:
+            f.attrs["status"] = np.bytes_("interrupted")
+        message = run("resume", name, code=4)
+        assert f"{name}: is of a training; 'vpsde train CONFIG -o net.safetensors --resume'" in message, message
+    os.remove("cut.h5")
+    process = put_down()
+    process.kill()
+    process.wait()
+    whole = open("cut.h5.parts/manifest", "rb").read()
+    open("cut.h5.parts/manifest", "w").close()
+    assert "cut.h5.parts/manifest: is not a manifest" in run("resume", "cut.h5", code=6)
+    open("cut.h5.parts/manifest", "wb").write(whole)
+    run("resume", "cut.h5", "-q")
+    os.remove("cut.h5")
+    process = put_down()
+    shutil.rmtree("cut.h5.parts")  # somebody tidies up
+    message = process.communicate()[1]
+    assert process.returncode == 6 and "resume" not in message and "cut.h5.parts" in message, (process.returncode, message)
+    run("sample", "conf.yaml", "-o", "cut.h5", "-q")
+    same("sample.h5", "cut.h5")
+
+
 def force_keeps_the_old_file():
     """With --force an earlier file stays until the new one is there."""
     before = open("cut.h5", "rb").read()
@@ -168,6 +234,9 @@ with tempfile.TemporaryDirectory() as folder:
     again = sum(rounds(verb, verb + ".h5", timed(verb, verb + ".h5")) for verb in ("sample", "likelihood"))
     refusals()
     resuming_stops_and_fails_as_running_does()
+    nobody_is_replaced()
+    another_build_is_refused()
+    messages_say_what_to_do()
     force_keeps_the_old_file()
     a_full_disk_says_how_to_go_on()
 print(f"{4 * ROUNDS} interrupted runs, {again} of them again while they were resumed: the same bits")

@@ -99,6 +99,15 @@ def stops():
     for setting, word in (("data.labels=labels.idx", "labels"), ("train.flip=false", "flip"), ("train.prediction=eps", "prediction")):
         other = run("train", "long.yaml", "-o", "cut.safetensors", "--resume", "--set", setting, code=3).stderr
         assert word in other and "--force" in other, other
+    state = open("cut.state.safetensors", "rb").read()
+    for at in (len(state) // 3, len(state) - 5):  # a bit of the weights, and of the average
+        open("cut.state.safetensors", "wb").write(state[:at] + bytes([state[at] ^ 1]) + state[at + 1:])
+        message = run("train", "long.yaml", "-o", "cut.safetensors", "--resume", code=4).stderr
+        assert "cut.state.safetensors: is damaged" in message and message.count("\n") == 1, message
+    open("cut.state.safetensors", "wb").write(state)
+    other = subprocess.run([vpsde, "train", "long.yaml", "-o", "cut.safetensors", "--resume"], capture_output=True, text=True,
+                           env=dict(os.environ, ONEDNN_MAX_CPU_ISA="SSE41"))
+    assert other.returncode == 3 and "build.onednn_isa: " in other.stderr and "--force" in other.stderr, other
     run("train", "long.yaml", "-o", "cut.safetensors", "--resume", "-q", "--set", "train.sample_every=80")
     assert weights("all") == weights("cut"), "a resumed training has other weights"
     sheets = [open(name + ".samples.pgm", "rb").read() for name in ("all", "cut")]
