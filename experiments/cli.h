@@ -18,6 +18,8 @@ typedef struct vpsde_cli {
     size_t n_overrides;
     size_t threads;     /* 0: all */
     const char *folder; /* NULL: not said */
+    const char
+        *reading_hint; /* of vpsde_progress_reading, for a verb that another one runs; or NULL */
     bool quiet, force, resume, resolved, markdown, json;
     vpsde_control control; /* progress on a terminal, stop on a signal */
 } vpsde_cli;
@@ -58,6 +60,10 @@ int vpsde_verb_main(const vpsde_verb *verb, int argc, char **argv);
 void vpsde_progress_init(vpsde_control *control, const char *what, bool quiet);
 void vpsde_progress_line(const char *text); /* shows a line of one's own: on a terminal alone */
 void vpsde_progress_done(void);
+/* From here on inputs are read and nothing is computed: what reads them does not look at the flag, so the
+ * first signal ends the process at once and says `hint`, what to do next. Until _read(). */
+void vpsde_progress_reading(const char *hint);
+void vpsde_progress_read(void);
 int vpsde_stop_signal(void); /* the signal that asked to stop, or 0 */
 
 #endif

@@ -1,5 +1,6 @@
 #include "experiments/job.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,13 @@ vpsde_status vpsde_job_tell(const vpsde_summary *summary, const vpsde_cli *cli, 
     return status;
 }
 
+void vpsde_job_reads(const vpsde_cli *cli)
+{
+    char hint[PATH_MAX + 64];
+    snprintf(hint, sizeof(hint), "'vpsde resume %s' goes on", cli->output);
+    vpsde_progress_reading(cli->reading_hint ? cli->reading_hint : hint);
+}
+
 /* Failed samples do not keep a run from being complete. */
 static vpsde_status complete(vpsde_run *run, vpsde_status status)
 {
@@ -70,7 +78,10 @@ static vpsde_status complete(vpsde_run *run, vpsde_status status)
 static vpsde_status work(const vpsde_job *job, const vpsde_cli *cli, vpsde_setup *s, vpsde_run *run)
 {
     vpsde_run_stop_on(run, cli->control.stop);
-    VPSDE_TRY(vpsde_setup_build(s));
+    vpsde_job_reads(cli);
+    const vpsde_status built = vpsde_setup_build(s);
+    vpsde_progress_read();
+    VPSDE_TRY(built);
     VPSDE_TRY(vpsde_setup_describe(s, run));
     return job->compute(s, cli, run);
 }
@@ -128,6 +139,7 @@ vpsde_status vpsde_job_run(const vpsde_job *job, const vpsde_cli *cli)
 {
     vpsde_setup s = {0};
     vpsde_run *run = NULL;
+    vpsde_progress_reading(cli->reading_hint ? cli->reading_hint : "nothing was begun");
     vpsde_status status = vpsde_setup_read(&s, cli, job->uses);
     if (status == VPSDE_OK) status = vpsde_setup_spares_inputs(&s, cli, cli->output);
     if (status == VPSDE_OK) {

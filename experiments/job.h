@@ -39,6 +39,9 @@ const char *vpsde_job_names(void);
  * come to an end. */
 vpsde_status vpsde_job_run(const vpsde_job *job, const vpsde_cli *cli);
 
+/* Until vpsde_progress_read(), a signal ends the process: cli->output is begun and can be taken up. */
+void vpsde_job_reads(const vpsde_cli *cli);
+
 /* Finishes `run`, which it frees; cli->input is its configuration. */
 vpsde_status vpsde_job_resume(const vpsde_job *job, const vpsde_cli *cli, vpsde_run *run);
 

@@ -1,13 +1,19 @@
 /* Progress on a terminal, and the flag that signals set. */
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/ranks.h"
 #include "experiments/cli.h"
 
 static volatile int stop_flag;
 static volatile sig_atomic_t stop_signal;
+
+/* What a signal says that comes while inputs are read; no length: none are. */
+static char reading_text[PATH_MAX + 128];
+static volatile sig_atomic_t reading_length;
 
 static struct {
     const char *what;
@@ -19,9 +25,25 @@ static struct {
 static void on_signal(int signal)
 {
     if (stop_flag) _exit(128 + signal); /* the second one does not wait */
+    if (reading_length > 0) {
+        const ssize_t said = write(STDERR_FILENO, reading_text, (size_t)reading_length);
+        (void)said; /* whoever reads it may be gone */
+        _exit(128 + signal);
+    }
     stop_signal = signal;
     stop_flag = 1;
 }
+
+void vpsde_progress_reading(const char *hint)
+{
+    reading_length = 0;
+    if (vpsde_n_ranks() > 1) return; /* they stop together */
+    reading_length =
+        snprintf(reading_text, sizeof(reading_text),
+                 "vpsde: stopped by signal while it read its inputs; %.*s\n", PATH_MAX, hint);
+}
+
+void vpsde_progress_read(void) { reading_length = 0; }
 
 static void show(void *context, size_t done, size_t total)
 {

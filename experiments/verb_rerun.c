@@ -117,6 +117,7 @@ static vpsde_status repeat(const rerun *r)
     vpsde_cli with = *r->cli;
     char *program;
     with.output = r->again;
+    if (!r->cli->output) with.reading_hint = "the next rerun removes what was begun";
     with.quiet = true;
     if (job) return vpsde_job_run(job, &with);
     if (!verb || (strcmp(r->verb, "verify") != 0 && !r->model)) {
@@ -268,9 +269,13 @@ static vpsde_status run_and_compare(rerun *r)
 {
     VPSDE_TRY(check_run(r));
     VPSDE_TRY(name_outputs(r));
-    VPSDE_TRY(check_inputs(r->cli->input));
+    vpsde_progress_reading("nothing was begun");
+    const vpsde_status unchanged = check_inputs(r->cli->input);
+    vpsde_progress_read();
+    VPSDE_TRY(unchanged);
     VPSDE_TRY(sweep(r));
     vpsde_status status = repeat(r);
+    vpsde_progress_read();
     vpsde_progress_done();
     if (has_result(status, r)) status = compare(r);
     if (r->cli->output || status == VPSDE_EEXIST) return status;

@@ -94,6 +94,9 @@ static vpsde_status go_on(const vpsde_cli *cli, vpsde_run *run)
 static vpsde_status run(const vpsde_cli *cli)
 {
     vpsde_run *unfinished;
+    vpsde_cli with = *cli;
+    with.output = cli->input;
+    vpsde_job_reads(&with);
     VPSDE_TRY(vpsde_run_reopen(&unfinished, cli->input, cli->force));
     return unfinished ? go_on(cli, unfinished) : look_at_file(cli);
 }

@@ -357,7 +357,11 @@ static void release(session *s)
 static vpsde_status run(const vpsde_cli *cli)
 {
     session s = {0};
+    vpsde_progress_reading(cli->reading_hint ? cli->reading_hint
+                           : cli->resume     ? "--resume goes on"
+                                             : "nothing was trained");
     vpsde_status status = prepare(&s, cli);
+    vpsde_progress_read();
     if (status == VPSDE_OK) status = train(&s, cli);
     vpsde_progress_done();
     if (status == VPSDE_OK && !cli->quiet) {

@@ -53,7 +53,8 @@ def interrupt(arguments, how, seconds):
     message = process.communicate(timeout=60)[1]
     assert process.returncode in (0, -how, 128 + how), (process.returncode, message)  # -SIGTERM: not up yet
     if process.returncode == 143:
-        assert "stopped by signal" in message and "vpsde resume" in message, message
+        begun = os.path.exists("cut.h5.parts")
+        assert "stopped by signal" in message and ("vpsde resume" if begun else "nothing was begun") in message, message
     return process.returncode != 0
 
 
@@ -156,12 +157,10 @@ def nobody_is_replaced():
 def another_build_is_refused():
     """oneDNN's instructions are part of what bits may depend on; this run has no network, so its bits are the same."""
     os.remove("cut.h5")
-    env = dict(os.environ, ONEDNN_MAX_CPU_ISA="SSE41")
-    process = subprocess.Popen([vpsde, "sample", "conf.yaml", "-o", "cut.h5", "-q", "--threads", "1"], env=env)
-    while not glob.glob("cut.h5.parts/part-*"):
-        time.sleep(0.002)
-    process.kill()
-    process.wait()
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40 << 10, 40 << 10))
+    begun = subprocess.run([vpsde, "sample", "conf.yaml", "-o", "cut.h5", "-q"], preexec_fn=limit, capture_output=True,
+                           env=dict(os.environ, ONEDNN_MAX_CPU_ISA="SSE41"))
+    assert begun.returncode == 6, begun
     message = run("resume", "cut.h5", code=4)
     assert "cut.h5: was begun by another build of vpsde (onednn_isa " in message and "now" in message and "--force" in message, message
     assert "commit" not in message, message
@@ -191,7 +190,8 @@ def messages_say_what_to_do():
     run("resume", "cut.h5", "-q")
     os.remove("cut.h5")
     process = put_down()
-    shutil.rmtree("cut.h5.parts")  # somebody tidies up
+    while os.path.exists("cut.h5.parts"):  # somebody tidies up
+        shutil.rmtree("cut.h5.parts", ignore_errors=True)
     message = process.communicate()[1]
     assert process.returncode == 6 and "resume" not in message and "cut.h5.parts" in message, (process.returncode, message)
     run("sample", "conf.yaml", "-o", "cut.h5", "-q")
