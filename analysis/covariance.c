@@ -22,16 +22,19 @@ static void set_mean(double *mean, const double *rows, size_t n, size_t d)
 }
 
 /* e += factor times the covariance of the rows */
-static void add_covariance(work *w, const double *mean, const double *rows, size_t n, size_t d,
-                           double factor)
+static vpsde_status add_covariance(work *w, const vpsde_metric_input *in, const double *mean,
+                                   const double *rows, double factor)
 {
+    const size_t n = in->n, d = in->d;
     for (size_t i = 0; i < n; i++) {
+        VPSDE_TRY(vpsde_metric_look(in, i));
         for (size_t j = 0; j < d; j++) w->row[j] = rows[i * d + j] - mean[j];
         for (size_t j = 0; j < d; j++) {
             const double a = factor / (double)n * w->row[j];
             for (size_t k = 0; k < d; k++) w->e[j * d + k] += a * w->row[k];
         }
     }
+    return VPSDE_OK;
 }
 
 static double form(const work *w, const double *mean, const double *x, size_t d)
@@ -46,27 +49,29 @@ static double form(const work *w, const double *mean, const double *x, size_t d)
     return sum;
 }
 
-static double fill(vpsde_statistic *out, work *w, const vpsde_metric_input *in)
+static vpsde_status fill(vpsde_statistic *out, work *w, const vpsde_metric_input *in)
 {
     const size_t n = in->n, d = in->d;
     double square = 0, exact = 0;
     set_mean(w->mean, in->x, n, d);
-    add_covariance(w, w->mean, in->x, n, d, 1);
+    VPSDE_TRY(add_covariance(w, in, w->mean, in->x, 1));
     if (in->covariance) {
         for (size_t q = 0; q < d * d; q++) w->e[q] -= in->covariance[q];
     } else {
         set_mean(w->target_mean, in->target, n, d);
-        add_covariance(w, w->target_mean, in->target, n, d, -1);
+        VPSDE_TRY(add_covariance(w, in, w->target_mean, in->target, -1));
     }
     for (size_t q = 0; q < d * d; q++) square += w->e[q] * w->e[q];
     const double norm = sqrt(square);
     for (size_t q = 0; norm > 0 && q < d * d; q++) w->e[q] /= norm;
     for (size_t q = 0; in->covariance && q < d * d; q++) exact += w->e[q] * in->covariance[q];
     for (size_t i = 0; i < n; i++) {
+        VPSDE_TRY(vpsde_metric_look(in, i));
         if (!in->covariance) exact = form(w, w->target_mean, in->target + i * d, d);
         out->column[i] = form(w, w->mean, in->x + i * d, d) - exact;
     }
-    return norm;
+    out->value = norm;
+    return VPSDE_OK;
 }
 
 static vpsde_status measure(vpsde_statistic *out, const vpsde_metric_input *in)
@@ -78,11 +83,12 @@ static vpsde_status measure(vpsde_statistic *out, const vpsde_metric_input *in)
     w.row = w.e + d * d;
     w.mean = w.row + d;
     w.target_mean = w.mean + d;
-    const double norm = fill(out, &w, in);
+    const vpsde_status status = fill(out, &w, in);
+    const double norm = out->value;
     free(w.e);
     vpsde_statistic_close(out);
     out->value = norm;
-    return VPSDE_OK;
+    return status;
 }
 
 const vpsde_metric vpsde_metric_covariance = {

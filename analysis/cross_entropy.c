@@ -4,11 +4,19 @@
 
 #include "analysis/metrics.h"
 
+enum { ROWS = 4096 }; /* between two looks at the stop flag */
+
 static vpsde_status measure(vpsde_statistic *out, const vpsde_metric_input *in)
 {
     VPSDE_TRY(vpsde_statistic_open(out, in->n, in->number, 1));
     out->is_smooth = true;
-    VPSDE_TRY(vpsde_model_log_p_of(in->model, in->n, &in->end, in->classes, in->x, out->column));
+    for (size_t first = 0; first < in->n; first += ROWS) {
+        const size_t n = in->n - first < ROWS ? in->n - first : ROWS;
+        const int32_t *const classes = in->classes ? in->classes + first : NULL;
+        VPSDE_TRY(vpsde_metric_look(in, first));
+        VPSDE_TRY(vpsde_model_log_p_of(in->model, n, &in->end, classes, in->x + first * in->d,
+                                       out->column + first));
+    }
     for (size_t i = 0; i < in->n; i++) out->column[i] = -out->column[i];
     vpsde_statistic_close(out);
     return VPSDE_OK;

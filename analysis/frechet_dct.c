@@ -203,6 +203,7 @@ static vpsde_status measure_with(vpsde_statistic *out, const vpsde_metric_input 
     double *feature = work, *mean = feature + n * k, *form = mean + k, *map = form + k * k;
     double root_trace, distance = 0;
     for (size_t i = 0; i < n; i++) {
+        VPSDE_TRY(vpsde_metric_look(in, i));
         transform(feature + i * k, f, in->x + i * f->d);
         add_row(mean, form, feature + i * k, f->mean, k, 1 / (double)n);
     }

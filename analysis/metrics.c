@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/mem.h"
+#include "core/parallel.h"
 
 #define VPSDE_METRIC(name) extern const vpsde_metric vpsde_metric_##name;
 #include "analysis/registry.def"
@@ -21,6 +22,11 @@ _Static_assert((size_t)N_METRICS <= (size_t)VPSDE_METRICS_MAX,
 const vpsde_metric *vpsde_metric_at(size_t index)
 {
     return index < N_METRICS ? metrics[index] : NULL;
+}
+
+vpsde_status vpsde_metric_look(const vpsde_metric_input *in, size_t row)
+{
+    return row % 1024 == 0 ? vpsde_check_stop(in->stop) : VPSDE_OK;
 }
 
 static double distance_of(const double *a, const double *b, size_t d)

@@ -58,6 +58,9 @@ typedef struct vpsde_metric {
 
 const vpsde_metric *vpsde_metric_at(size_t index); /* or NULL past the end */
 
+/* ESTOPPED when the input asks to give up; looks every 1024th row. */
+vpsde_status vpsde_metric_look(const vpsde_metric_input *in, size_t row);
+
 /* distance (n): |x_i - reference_i|_2 of the rows (n, d). */
 void vpsde_distances(double *distance, const double *x, const double *reference, size_t n,
                      size_t d);

@@ -399,10 +399,19 @@ static void test_moments(void **state)
 /* Those that take long look at the flag themselves. */
 static void test_stop(void **state)
 {
-    static const char *const names[] = {"energy", "mmd", "marginal", "sliced-wasserstein",
-                                        "nearest-data"};
+    static const char *const names[] = {"energy",        "mmd",          "marginal",
+                                        "covariance",    "nearest-data", "sliced-wasserstein",
+                                        "cross-entropy", "thermometer",  "frechet-dct"};
+    static const double weight[] = {1}, mean[GOLDEN_D] = {0};
+    double unit[GOLDEN_D * GOLDEN_D] = {0};
+    const size_t shape[3] = {1, 1, GOLDEN_D};
     const vpsde_row_source source = {.read = read_golden, .context = golden_y};
     volatile int stop = 0;
+    vpsde_features *features;
+    vpsde_model *model;
+    for (size_t j = 0; j < GOLDEN_D; j++) unit[j * (GOLDEN_D + 1)] = 1;
+    assert_ok(vpsde_gaussian_mixture_create(&model, 1, GOLDEN_D, weight, mean, unit));
+    assert_ok(vpsde_features_create(&features, &source, 0, GOLDEN_N, shape));
     const vpsde_metric_input in = {.n = GOLDEN_N,
                                    .d = GOLDEN_D,
                                    .number = number,
@@ -412,6 +421,9 @@ static void test_stop(void **state)
                                    .bandwidth = 1,
                                    .data = &source,
                                    .data_count = GOLDEN_N,
+                                   .features = features,
+                                   .model = model,
+                                   .end = {.alpha = 0.9, .sigma = 0.4},
                                    .stop = &stop};
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -423,6 +435,8 @@ static void test_stop(void **state)
         assert_fails(find(names[i])->measure(&s, &in), VPSDE_ESTOPPED, "stopped on request");
         vpsde_statistic_free(&s);
     }
+    vpsde_features_destroy(features);
+    vpsde_model_destroy(model);
 }
 
 int main(void)
