@@ -15,6 +15,7 @@
 #include "core/sha256.h"
 #include "experiments/run_folder.h"
 #include "experiments/run_impl.h"
+#include "experiments/run_publish.h"
 #include "experiments/run_wide.h"
 
 static vpsde_status allocate(vpsde_run **out, const char *path)

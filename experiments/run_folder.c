@@ -22,44 +22,6 @@ struct vpsde_run_folder {
 
 const char *vpsde_run_folder_path(const vpsde_run_folder *folder) { return folder->path; }
 
-static vpsde_status sync_file(const char *path)
-{
-    const int fd = vpsde_fd_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
-    const int done = fd < 0 ? -1 : vpsde_fd_sync(fd);
-    const int reason = errno;
-    if (fd >= 0) close(fd);
-    if (done == 0) return VPSDE_OK;
-    return vpsde_fail(VPSDE_EIO, "%s: cannot be made durable: %s", path, strerror(reason));
-}
-
-/* Nobody's file goes, whenever it came. Without second names somebody may still come between. */
-static int name_anew(const char *fresh, const char *path)
-{
-    struct stat info;
-    if (link(fresh, path) == 0) return 0;
-    if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS && errno != EMLINK) return -1;
-    if (lstat(path, &info) == 0) errno = EEXIST;
-    return errno == ENOENT ? rename(fresh, path) : -1;
-}
-
-vpsde_status vpsde_publish(const char *fresh, const char *path, bool replace)
-{
-    VPSDE_TRY(sync_file(fresh));
-    if (!replace)
-        VPSDE_TRY(vpsde_sync_folder_of(fresh)); /* that `path` is this file is told by it */
-    if ((replace ? rename(fresh, path) : name_anew(fresh, path)) != 0) {
-        if (errno == EEXIST) {
-            return vpsde_fail(VPSDE_EEXIST,
-                              "%s: was made by somebody else while this run went on, and stays as "
-                              "it is; move it away",
-                              path);
-        }
-        return vpsde_fail(VPSDE_EIO, "%s: cannot be made from %s: %s", path, fresh,
-                          strerror(errno));
-    }
-    return vpsde_sync_folder_of(path);
-}
-
 static void fresh_name(char fresh[NAME_MAX], const char *name)
 {
     snprintf(fresh, NAME_MAX, "%s.tmp", name);
@@ -319,6 +281,14 @@ static vpsde_status occupy(vpsde_run_folder *folder, bool made, bool there, bool
     return vpsde_sync_folder_of(folder->path);
 }
 
+/* A lock that could not be taken; one that names its owner is somebody else's. */
+static void drop_empty_lock(const vpsde_run_folder *folder)
+{
+    struct stat info;
+    if (fstatat(folder->dir, "lock", &info, AT_SYMLINK_NOFOLLOW) == 0 && info.st_size == 0)
+        (void)unlinkat(folder->dir, "lock", 0);
+}
+
 static vpsde_status make(vpsde_run_folder *folder, bool force)
 {
     bool there;
@@ -330,6 +300,7 @@ static vpsde_status make(vpsde_run_folder *folder, bool force)
     const vpsde_status status = occupy(folder, made, there, force);
     if (status != VPSDE_OK && made) {
         vpsde_run_folder_remove(folder);
+        drop_empty_lock(folder);
         (void)rmdir(folder->path); /* where it was not locked yet: nobody else's work goes */
     }
     return status;

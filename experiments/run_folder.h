@@ -72,9 +72,4 @@ void vpsde_run_folder_remove(vpsde_run_folder *folder);
 /* Lets go of the lock. NULL is fine. */
 void vpsde_run_folder_close(vpsde_run_folder *folder);
 
-/* Makes `fresh` durable and gives it the name `path`, durably: instead of its own, with which it replaces
- * what has that name, or as a second one (where the file system has no second names, instead), which
- * nobody may have: EEXIST. EIO. */
-vpsde_status vpsde_publish(const char *fresh, const char *path, bool replace);
-
 #endif

@@ -10,7 +10,8 @@
  *   run_scan.c      parts read and checked; run_part_list.c: their names
  *   run_index.c     what they hold, by table and row
  *   run_write.c     the HDF5 file made of it
- *   run_folder.c    the folder they are in: its lock, whole files, publication
+ *   run_folder.c    the folder they are in: its lock, whole files
+ *   run_publish.c   the finished file and its name
  *   run_manifest.c  what a run is */
 #ifndef VPSDE_EXPERIMENTS_RUN_IMPL_H
 #define VPSDE_EXPERIMENTS_RUN_IMPL_H

@@ -141,6 +141,20 @@ static void reads_as_double_with_shape(void **state)
     assert_fails(try_dataset("b.hdf5", "/one"), VPSDE_EDATA, "a single number, expected rows");
 }
 
+/* A link whose meaning is the program's own. */
+static const H5L_type_t user_type = H5L_TYPE_UD_MIN;
+static size_t followed;
+
+static hid_t follow(const char *name, hid_t group, const void *value, size_t bytes, hid_t access)
+{
+    (void)name, (void)value, (void)bytes;
+    followed++;
+    return H5Oopen(group, "g", access);
+}
+
+static const H5L_class_t user_link = {
+    .version = 0, .id = H5L_TYPE_UD_MIN, .trav_func = (H5L_traverse_func_t)(void (*)(void))follow};
+
 static void refuses_links(void **state)
 {
     (void)state;
@@ -154,12 +168,18 @@ static void refuses_links(void **state)
     H5Lcreate_soft("/loop", file, "loop", H5P_DEFAULT, H5P_DEFAULT);
     H5Lcreate_external(scratch_path("target.h5"), "/x", file, "external", H5P_DEFAULT, H5P_DEFAULT);
     H5Lcreate_hard(file, "/g/x", file, "hard", H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(H5Lregister(&user_link) >= 0);
+    assert_true(H5Lcreate_ud(file, "user", user_type, NULL, 0, H5P_DEFAULT, H5P_DEFAULT) >= 0);
     H5Fclose(file);
     assert_ok(try_dataset("links.h5", "/g/x"));
     assert_ok(try_dataset("links.h5", "/hard"));
     assert_fails(try_dataset("links.h5", "/soft/x"), VPSDE_EDATA, "links are not followed");
     assert_fails(try_dataset("links.h5", "/loop"), VPSDE_EDATA, "links are not followed");
     assert_fails(try_dataset("links.h5", "/external"), VPSDE_EDATA, "links are not followed");
+    assert_fails(try_dataset("links.h5", "/user"), VPSDE_EDATA, "links are not followed");
+    assert_fails(try_dataset("links.h5", "/user/x"), VPSDE_EDATA, "links are not followed");
+    assert_true(H5Lunregister(user_type) >= 0);
+    assert_int_equal(followed, 0);
     assert_fails(try_dataset("links.h5", "/g"), VPSDE_EDATA, "a dataset was expected");
     assert_fails(try_dataset("links.h5", "/g/y"), VPSDE_EDATA, "no such dataset");
     assert_fails(try_dataset("links.h5", "/g/x/y"), VPSDE_EDATA, "no such dataset");

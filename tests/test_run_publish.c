@@ -28,6 +28,16 @@ int __wrap_link(const char *from, const char *to)
     return -1;
 }
 
+static int lock_error;
+int __real_flock(int fd, int operation);
+int __wrap_flock(int fd, int operation);
+int __wrap_flock(int fd, int operation)
+{
+    if (lock_error == 0) return __real_flock(fd, operation);
+    errno = lock_error;
+    return -1;
+}
+
 static void fill(vpsde_run *run, size_t n)
 {
     static const vpsde_column column = {.name = "final",
@@ -182,9 +192,26 @@ static void a_folder_stays(void **state)
     check_alone();
 }
 
+/* Some network file systems: whoever cannot lock cannot know that nobody else writes. */
+static void without_locks_nothing_begins(void **state)
+{
+    static const int errors[] = {ENOLCK, EOPNOTSUPP};
+    (void)state;
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        vpsde_run *run;
+        lock_error = errors[i];
+        assert_fails(vpsde_run_create(&run, scratch_path("run.h5"), "sample", "", 0, 1), VPSDE_EIO,
+                     "cannot be locked: ");
+        assert_non_null(strstr(vpsde_last_error(), "use a local folder"));
+        assert_int_equal(scratch_count("run.h5"), 0);
+        lock_error = 0;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_locks_nothing_begins),
         cmocka_unit_test(nobody_is_replaced),
         cmocka_unit_test(force_replaces),
         cmocka_unit_test(an_interrupted_file_is_replaced),
