@@ -1,5 +1,5 @@
 """command.py VPSDE SOURCE: the verbs, end to end on small things, with their exit codes and outputs."""
-import os, signal, subprocess, sys, tempfile, time
+import os, re, signal, subprocess, sys, tempfile, time
 
 import h5py
 import numpy as np
@@ -30,8 +30,11 @@ def helps():
     assert run("--version").stdout.startswith("vpsde ")
     assert "sample" in run("--help").stdout
     for what in ("solvers", "schedules", "grids", "models"):
-        names = [line.split()[0] for line in run("list", what).stdout.splitlines()]
+        lines = run("list", what).stdout.splitlines()
+        names = [line.split()[0] for line in lines if line[0] != " "]
         assert len(names) == len(set(names)) >= 2, (what, names)
+        if what != "models":
+            assert any(re.match(r" {4}\w+ .*\(default .*\)$", line) for line in lines), "a pipe hides the parameters of " + what
 
 
 def check():
@@ -213,6 +216,18 @@ def sample_and_likelihood():
     run("info", os.path.join(source, "experiments/mixture-points.npy"))
 
 
+def one_row_has_no_spread():
+    """Where a standard error over the rows would stand, there is a dash."""
+    out = run("likelihood", MIXTURE, "-o", "one-row.h5", "--set", "data.count=1", "--set", "elbo.steps=20", "--set",
+              "likelihood.estimators=[pf-ode, chain]").stdout.splitlines()
+    shown = []
+    for i, line in enumerate(out):
+        end = line.find("+- s.e.") + len("+- s.e.")
+        if "+- s.e." in line:
+            shown += [row[:end].split()[-1] for row in out[i + 1 : i + (5 if line.startswith("estimator") else 2)]]
+    assert shown == ["-"] * 6, (shown, out)
+
+
 def log_p_on_the_way_and_its_gradient():
     set_ = ["--set", "sampler.count=20", "--set", "log.fields=[x, logp]", "--set", "process.terminal=exact"]
     run("sample", MIXTURE, "-o", "path.h5", "-q", *set_)
@@ -347,6 +362,7 @@ with tempfile.TemporaryDirectory() as folder:
     a_run_file_is_a_configuration_of_any_verb()
     defaults()
     sample_and_likelihood()
+    one_row_has_no_spread()
     log_p_on_the_way_and_its_gradient()
     train_and_resume()
     images()
