@@ -216,6 +216,24 @@ def sample_and_likelihood():
     run("info", os.path.join(source, "experiments/mixture-points.npy"))
 
 
+def hdf5_files_of_others():
+    """info lists what is in any HDF5 file, and describes one dataset of it as data."""
+    with h5py.File("own.h5", "w") as f:
+        f["x"], f["g/y"], f["g/one"] = np.zeros((5, 2)), np.zeros((3, 4), "u1"), np.float32(3)
+        f["g/words"], f["soft"] = np.array([b"ab", b"c"]), h5py.SoftLink("/x")
+        f.attrs["schema"] = 2.385
+    os.link("own.h5", "own.hdf5")
+    for name in ("own.h5", "own.hdf5"):
+        told = run("info", name).stdout.splitlines()
+        assert name in told[0] and "no run file of vpsde" in told[0] and name + ":/PATH" in told[0], told
+        assert [" ".join(line.split()) for line in told[1:]] == [
+            "/g", "/g/one () float32", "/g/words (2) text", "/g/y (3, 4) uint8", "/x (5, 2) float64"], told
+    one = run("info", "own.h5:/g/y").stdout
+    assert re.search(r"rows +3\nshape +\(4\)\ntype +uint8\n", one), one
+    assert "a dataset was expected" in run("info", "own.h5:/g", code=4).stderr
+    assert re.search(r"/runs/ddim/final +\(100, 2\) float64, .*, unit 1\n", run("info", "run.h5").stdout)
+
+
 def one_row_has_no_spread():
     """Where a standard error over the rows would stand, there is a dash."""
     out = run("likelihood", MIXTURE, "-o", "one-row.h5", "--set", "data.count=1", "--set", "elbo.steps=20", "--set",
@@ -311,9 +329,30 @@ def images():
             pooled = np.load("images.npy")[:4].reshape(4, 2, 2, 3, 2).astype(float).mean(axis=(2, 4)).reshape(4, 6)
             same = np.abs(kept - (pooled * 2 / 255 - 1)) <= 1.01 / 255
             assert (same[:, np.array(known) == 1]).all() and not same[:, np.array(known) == 0].all(), same
+    layouts()
     refused = run("inpaint", "images-run.yaml", "-o", "bad.h5", "--set", "inpaint.mask={rows: [1, 3]}", "--set",
                   "data.path=%s/images.npy" % os.getcwd(), code=3).stderr
     assert "expected [first, end] with 0 <= first < end <= 2" in refused, refused
+
+
+def layouts():
+    """Rows with the axes of an image in another order are refused where they would be read; flat ones are the model's."""
+    pictures = np.random.default_rng(3).integers(0, 256, (3, 1, 2, 3)).astype(np.uint8)
+    args = ["--set", "data.path=%s/pictures.npy" % os.getcwd(), "-q", "--force"]
+    logp = {}
+    for name, shape, fits in (("as it is", (3, 1, 2, 3), True), ("grey", (3, 2, 3), True), ("flat", (3, 6), True), ("grey flat", (3, 1, 6), True),
+                              ("last", (3, 2, 3, 1), False), ("turned", (3, 3, 2), False), ("turned last", (3, 3, 2, 1), False)):
+        np.save("pictures.npy", pictures.reshape(shape))
+        got = run("likelihood", "images-run.yaml", "-o", "images-logp.h5", *args, code=0 if fits else 4)
+        if fits:
+            with h5py.File("images-logp.h5") as f:
+                logp[name] = f["likelihood/dopri5/logp"][:].tobytes()
+        else:
+            assert "(%s), the model's is (1, 2, 3)" % str(shape[1:])[1:-1] in got.stderr and "pictures.npy" in got.stderr, (name, got.stderr)
+    assert len(set(logp.values())) == 1, logp
+    np.save("pictures.npy", pictures.reshape(3, 2, 3, 1).astype(float))
+    refused = run("sample", "images-run.yaml", "-o", "x.h5", "--force", "--set", "sampler.init=%s/pictures.npy" % os.getcwd(), "--set", "sampler.count=3", code=4)
+    assert "(2, 3, 1), the model's is (1, 2, 3)" in refused.stderr, refused.stderr
 
 
 def keeps_to_trained_times():
@@ -362,6 +401,7 @@ with tempfile.TemporaryDirectory() as folder:
     a_run_file_is_a_configuration_of_any_verb()
     defaults()
     sample_and_likelihood()
+    hdf5_files_of_others()
     one_row_has_no_spread()
     log_p_on_the_way_and_its_gradient()
     train_and_resume()
