@@ -27,6 +27,7 @@ def helps():
     for verb in verbs:
         text = run(verb, "--help").stdout
         assert "Usage: vpsde " + verb in text, text
+        assert "--set" not in text or "relative to the folder of CONFIG" in " ".join(text.split()), text
     assert run("--version").stdout.startswith("vpsde ")
     assert "sample" in run("--help").stdout
     for what in ("solvers", "schedules", "grids", "models"):
@@ -35,6 +36,16 @@ def helps():
         assert len(names) == len(set(names)) >= 2, (what, names)
         if what != "models":
             assert any(re.match(r" {4}\w+ .*\(default .*\)$", line) for line in lines), "a pipe hides the parameters of " + what
+
+
+def paths_of_set():
+    """--set takes paths as the configuration does: from its folder."""
+    os.mkdir("elsewhere")
+    with open("elsewhere/away.yaml", "w") as f:
+        f.write("process: {schedule: vp-linear}\nmodel: {kind: gaussian-mixture, weights: [1], means: [[0, 0]], variances: [0.5]}\ndata: {path: none.npy}\n")
+    np.save("elsewhere/away.npy", np.zeros((3, 2)))
+    assert "rows 0 to 2 of 3" in run("check", "elsewhere/away.yaml", "--set", "data.path=away.npy").stdout
+    assert os.path.abspath("elsewhere/elsewhere/away.npy") in run("check", "elsewhere/away.yaml", "--set", "data.path=elsewhere/away.npy", code=4).stderr
 
 
 def check():
@@ -392,6 +403,7 @@ def stops():
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
     helps()
+    paths_of_set()
     check()
     entries_inherit_key_by_key()
     betas_from_a_file()
