@@ -1,5 +1,5 @@
 """command.py VPSDE SOURCE: the verbs, end to end on small things, with their exit codes and outputs."""
-import os, re, signal, subprocess, sys, tempfile, time
+import os, re, resource, signal, subprocess, sys, tempfile, time
 
 import h5py
 import numpy as np
@@ -56,6 +56,27 @@ def check():
     with open("resolved.yaml", "w") as f:
         f.write(resolved)
     assert run("check", "resolved.yaml", "--resolved").stdout == resolved, "resolving is not idempotent"
+
+
+def cpu_s():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def estimates():
+    """The seconds that check tells are those of the processor, within a factor of 3; the chain's evaluations are told, too."""
+    sets = ("--threads", "1", "--set", "likelihood.estimators=[pf-ode, chain]", "--set", "elbo.draws=8")
+    out = run("check", MIXTURE, *sets).stdout
+    told = {label: (float(n), float(s)) for label, n, s in re.findall(r"^(?:sample|likelihood|elbo) +(\S+): .* (\S+) evaluations, about (\S+) s, ", out, re.M)}
+    assert list(told)[-2:] == ["gsl-rk8pd", "chain"] and out.count("chain") == 1, out
+    stochastic, adaptive = "{solver: euler-maruyama, steps: 500}", "{solver: cvode-adams, rtol: 1e-6, atol: 1e-6}"
+    for verb, solver, labels in (("sample", stochastic, ["euler-maruyama"]), ("sample", adaptive, ["cvode-adams"]), ("likelihood", "ddim", ["gsl-rk8pd", "chain"])):
+        before = cpu_s()
+        run(verb, MIXTURE, "-o", "timed.h5", "-q", "--force", *sets, "--set", "sampler.solver=[%s]" % solver)
+        took, estimate = cpu_s() - before, sum(told[label][1] for label in labels)
+        assert took / 3 < estimate < 3 * took, (labels, took, estimate)
+    with h5py.File("timed.h5") as f:
+        assert f["elbo/chain/nfe"][:].sum() == told["chain"][0] == 2048000, told
 
 
 def entries_inherit_key_by_key():
@@ -405,6 +426,7 @@ with tempfile.TemporaryDirectory() as folder:
     helps()
     paths_of_set()
     check()
+    estimates()
     entries_inherit_key_by_key()
     betas_from_a_file()
     edits_and_inpaintings()
