@@ -1,4 +1,4 @@
-/* Error against network evaluations: the best and the next best in colour, the others grey. */
+/* Error against network evaluations: the best and the next best thick, with intervals, the others thin. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,18 +8,23 @@
 
 #define GROUP "/compare/pooled"
 
-enum { SOLVER, NFE, VALUE, LOW, HIGH, N_COLUMNS, SOLVERS_MAX = 64 };
+enum { SOLVER, NFE, VALUE, LOW, HIGH, N_COLUMNS, SOLVERS_MAX = 64, COLOURS = 8, DASHES = 5 };
+enum { KEY_ROWS = 20 /* beside the picture, in the usual letters */ };
 
 typedef struct columns {
     double *v[N_COLUMNS];
     size_t n;
 } columns;
 
-/* The leading metric's name as a column. */
+static const char *leading_name(const vpsde_page *r)
+{
+    return vpsde_h5_node_text(vpsde_h5_tree_find(&r->tree, "/compare", NULL), "leading_metric");
+}
+
+/* The same as a column. */
 static vpsde_status leading(char **metric, const vpsde_page *r)
 {
-    const vpsde_h5_node *group = vpsde_h5_tree_find(&r->tree, "/compare", NULL);
-    VPSDE_TRY(vpsde_strdup(metric, vpsde_h5_node_text(group, "leading_metric")));
+    VPSDE_TRY(vpsde_strdup(metric, leading_name(r)));
     for (char *c = *metric; *c; c++) *c = *c == '-' ? '_' : *c;
     return VPSDE_OK;
 }
@@ -92,46 +97,110 @@ static size_t put_data(FILE *file, const columns *c)
     return n;
 }
 
-static vpsde_status put_script(vpsde_plot_out *out, const vpsde_page *r, const char *metric,
-                               size_t n, uint64_t leaders, double edge)
+/* Every solver its own colour and mark: the style's eight colours, then again with other marks, dashed. */
+static void put_look(FILE *file, size_t number)
 {
-    const char *labels =
-        vpsde_h5_node_text(vpsde_h5_tree_find(&r->tree, GROUP, "solver"), "flag_meanings");
-    fprintf(out->script,
+    static const int marks[COLOURS] = {7, 5, 9, 13, 12, 2, 6, 4}; /* 11 is an interval's end */
+    const size_t round = number / COLOURS;
+    fprintf(file, " lt %zu pt %d dt %zu", number % COLOURS + 1, marks[(number + round) % COLOURS],
+            round % DASHES + 1);
+}
+
+/* Which solver has which number: those that lead first. */
+static size_t number_of(uint64_t leaders, size_t solver, size_t n)
+{
+    const bool leads = leaders >> solver & 1;
+    size_t before = 0;
+    for (size_t s = 0; s < n; s++) {
+        const bool other = leaders >> s & 1;
+        before += other == leads ? s < solver : other;
+    }
+    return before;
+}
+
+static void put_axes(FILE *file, const vpsde_page *r, const char *metric, double edge)
+{
+    const vpsde_h5_node *node = vpsde_h5_tree_find(&r->tree, GROUP, metric);
+    const char *unit = vpsde_h5_node_text(node, "units");
+    fprintf(file,
             "set logscale xy\nset format y '10^{%%T}'\nset autoscale xfix\nset errorbars small\n"
             "edge = %.3g # of intervals that reach 0, with a triangle\nset xlabel 'network "
             "evaluations a sample (mean)'\nset ylabel ",
             edge);
-    vpsde_plot_text(out->script, metric);
-    fprintf(out->script, " noenhanced\nplot");
-    int type = 0;
-    for (int colour = 0; colour < 2; colour++) {
-        for (size_t s = 0; s < n; s++) {
-            char *label;
-            if ((int)(leaders >> s & 1) != colour) continue;
-            if (!colour) {
-                fprintf(out->script,
-                        " '%s' index %zu using 1:2 with lines lc rgb '#cccccc' notitle, \\\n",
-                        out->file, s);
-                continue;
-            }
-            VPSDE_TRY(vpsde_page_word(&label, labels, (double)s));
-            fprintf(
-                out->script,
-                " '%s' index %zu using 1:2:($3 > 0 ? $3 : edge):4 with yerrorlines lt %d lw 1.5 "
-                "title ",
-                out->file, s, ++type);
-            vpsde_plot_text(out->script, label);
-            fprintf(
-                out->script,
-                ", \\\n '' index %zu using 1:($3 > 0 || $2 <= 0 ? NaN : edge) with points pt 11 "
-                "lt %d notitle, \\\n",
-                s, type);
-            free(label);
+    vpsde_plot_text(file, leading_name(r));
+    fprintf(file, " . ' [' . ");
+    vpsde_plot_text(file, *unit ? unit : "1");
+    fprintf(file, " . ']' noenhanced\nset tmargin 3\nset label 1 ");
+    vpsde_plot_text(file, vpsde_h5_node_text(node, "description"));
+    fprintf(file, " at graph 0, graph 1.04 left font ',11' noenhanced\n");
+}
+
+typedef struct drawing {
+    vpsde_plot_out *out;
+    const char *labels; /* of the solvers */
+    uint64_t leaders;
+    size_t n;
+} drawing;
+
+static vpsde_status put_title(const drawing *d, size_t solver)
+{
+    char *label;
+    VPSDE_TRY(vpsde_page_word(&label, d->labels, (double)solver));
+    fprintf(d->out->script, " title ");
+    vpsde_plot_text(d->out->script, label);
+    fprintf(d->out->script, ", \\\n");
+    free(label);
+    return VPSDE_OK;
+}
+
+static vpsde_status put_leader(const drawing *d, size_t solver)
+{
+    FILE *file = d->out->script;
+    const size_t number = number_of(d->leaders, solver, d->n);
+    fprintf(file, " '%s' index %zu using 1:2:($3 > 0 ? $3 : edge):4 with yerrorlines lw 1.5",
+            d->out->file, solver);
+    put_look(file, number);
+    VPSDE_TRY(put_title(d, solver));
+    fprintf(file,
+            " '' index %zu using 1:($3 > 0 || $2 <= 0 ? NaN : edge) with points pt 11 lt %zu "
+            "notitle, \\\n",
+            solver, number % COLOURS + 1);
+    return VPSDE_OK;
+}
+
+/* Beneath the leaders, and after them in the key. */
+static vpsde_status put_other(const drawing *d, size_t solver, bool key)
+{
+    FILE *file = d->out->script;
+    if (key)
+        fprintf(file, " NaN");
+    else
+        fprintf(file, " '%s' index %zu using 1:2", d->out->file, solver);
+    fprintf(file, " with linespoints lw 0.6 ps 0.6");
+    put_look(file, number_of(d->leaders, solver, d->n));
+    if (key) return put_title(d, solver);
+    fprintf(file, " notitle, \\\n");
+    return VPSDE_OK;
+}
+
+static vpsde_status put_curves(const drawing *d)
+{
+    enum { BENEATH, LEADING, KEY };
+    if (d->n > KEY_ROWS) fprintf(d->out->script, "set key font ',7' spacing 0.9 samplen 1.5\n");
+    fprintf(d->out->script, "plot");
+    for (int pass = BENEATH; pass <= KEY; pass++) {
+        for (size_t s = 0; s < d->n; s++) {
+            if ((d->leaders >> s & 1) != (pass == LEADING)) continue;
+            VPSDE_TRY(pass == LEADING ? put_leader(d, s) : put_other(d, s, pass == KEY));
         }
     }
-    fprintf(out->script, " NaN notitle\n");
+    fprintf(d->out->script, " NaN notitle\n");
     return VPSDE_OK;
+}
+
+static const char *labels_of(const vpsde_page *r)
+{
+    return vpsde_h5_node_text(vpsde_h5_tree_find(&r->tree, GROUP, "solver"), "flag_meanings");
 }
 
 static vpsde_status write(vpsde_plot_out *out, const vpsde_page *r)
@@ -143,9 +212,11 @@ static vpsde_status write(vpsde_plot_out *out, const vpsde_page *r)
     vpsde_status status = read_columns(&c, r, metric);
     if (status == VPSDE_OK) status = find_leaders(&leaders, r);
     if (status == VPSDE_OK) {
-        const size_t n = put_data(out->data, &c);
-        out->empty = n == 0;
-        status = put_script(out, r, metric, n, leaders, lower_edge(&c));
+        const drawing d = {
+            .out = out, .labels = labels_of(r), .leaders = leaders, .n = put_data(out->data, &c)};
+        out->empty = d.n == 0;
+        put_axes(out->script, r, metric, lower_edge(&c));
+        status = put_curves(&d);
     }
     for (size_t i = 0; i < N_COLUMNS; i++) free(c.v[i]);
     free(metric);

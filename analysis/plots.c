@@ -40,7 +40,8 @@ void vpsde_plot_text(FILE *file, const char *text)
 {
     fputc('\'', file);
     for (const char *c = text; *c; c++) {
-        fputc(isalnum((unsigned char)*c) || strchr(" _.,=+-/()[]|:", *c) ? *c : '_', file);
+        if (*c == '\'') fputc('\'', file); /* two stand for one */
+        fputc(isalnum((unsigned char)*c) || strchr(" _.,=+-/()[]|:;%^'", *c) ? *c : '_', file);
     }
     fputc('\'', file);
 }

@@ -216,12 +216,22 @@ static double count_words(const char *words)
     return (double)n;
 }
 
+/* Does row i say what the row before it does? */
+static bool repeats(double *const *v, size_t i)
+{
+    for (size_t c = BEST; c < N_VERDICT && i > 0; c++) {
+        if (v[c][i] != v[c][i - 1] && !(isnan(v[c][i]) && isnan(v[c][i - 1]))) return false;
+    }
+    return i > 0;
+}
+
+/* Each answer once, as on the terminal. */
 static vpsde_status put_verdict(const vpsde_page *r, double *const *v, size_t i)
 {
     vpsde_json *j = r->json;
     const double nobody = count_words(labels_of(r)); /* the category after the last entry */
     const bool known = v[NEXT][i] >= 0 && v[NEXT][i] < nobody;
-    if (!(v[BEST][i] >= 0 && v[BEST][i] < nobody)) return VPSDE_OK;
+    if (!(v[BEST][i] >= 0 && v[BEST][i] < nobody) || repeats(v, i)) return VPSDE_OK;
     vpsde_json_list(j, NULL);
     vpsde_page_cell(j, "%" VPSDE_DIGITS_BUDGET, v[BUDGET][i]);
     VPSDE_TRY(put_label(r, v[BEST][i]));

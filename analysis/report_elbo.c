@@ -37,7 +37,7 @@ static void put_row(const vpsde_page *r, const vpsde_h5_node *group,
     vpsde_page_cell(j, "%" VPSDE_DIGITS_COUNT, vpsde_page_nonzero(columns[STATUS], n[STATUS]));
     vpsde_page_cell(j, "%" VPSDE_DIGITS_NATS, m[ELBO].mean);
     vpsde_page_cell(j, "%" VPSDE_DIGITS_BITS, m[BITS].mean);
-    vpsde_page_cell_if(j, m[BITS].n > 0, "%" VPSDE_DIGITS_STDERR, m[BITS].stderror);
+    vpsde_page_cell_if(j, m[BITS].n > 1, "%" VPSDE_DIGITS_STDERR, m[BITS].stderror);
     vpsde_page_cell(j, "%" VPSDE_DIGITS_NATS, m[IWAE].mean);
     vpsde_page_cell(j, "%" VPSDE_DIGITS_NATS, m[I_MMSE].mean);
     vpsde_page_cell(j, "%" VPSDE_DIGITS_NATS, m[L_PRIOR].mean);

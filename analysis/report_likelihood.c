@@ -39,7 +39,7 @@ static vpsde_status put_row(const vpsde_page *r, const vpsde_h5_node *group)
         vpsde_page_cell(j, "%" VPSDE_DIGITS_COUNT, vpsde_page_nonzero(v[3], n[3]));
         vpsde_page_cell(j, "%" VPSDE_DIGITS_NATS, vpsde_page_average(v[0], n[0]).mean);
         vpsde_page_cell(j, "%" VPSDE_DIGITS_BITS, bits.mean);
-        vpsde_page_cell_if(j, bits.n > 0, "%" VPSDE_DIGITS_STDERR, bits.stderror);
+        vpsde_page_cell_if(j, bits.n > 1, "%" VPSDE_DIGITS_STDERR, bits.stderror);
         vpsde_page_cell(j, "%" VPSDE_DIGITS_NFE, vpsde_page_average(v[2], n[2]).mean);
         vpsde_page_cell(j, "%" VPSDE_DIGITS_SECONDS, vpsde_page_timing(r, group, "wall_seconds"));
         vpsde_json_end_list(j);

@@ -8,7 +8,7 @@
 #include "core/h5.h"
 #include "core/mem.h"
 
-enum { TEXT_SIZE = 512, RANK_MAX = 8 };
+enum { TEXT_SIZE = VPSDE_H5_TEXT, RANK_MAX = 8, TYPE_SIZE = 32 };
 
 typedef struct visit {
     hid_t file;
@@ -32,8 +32,27 @@ static void read_text(char text[TEXT_SIZE], hid_t object, const char *name)
     if (attribute >= 0) H5Aclose(attribute);
 }
 
-static void describe_dataset(vpsde_h5_object *out, hid_t object)
+/* "float64", as NumPy calls it. */
+static void describe_type(char text[TYPE_SIZE], hid_t object)
 {
+    const hid_t type = H5Dget_type(object);
+    const H5T_class_t class = type < 0 ? H5T_NO_CLASS : H5Tget_class(type);
+    const size_t bits = 8 * H5Tget_size(type);
+    const char *sign = class == H5T_INTEGER && H5Tget_sign(type) == H5T_SGN_NONE ? "u" : "";
+    if (class == H5T_FLOAT || class == H5T_INTEGER)
+        snprintf(text, TYPE_SIZE, "%s%s%zu", sign, class == H5T_FLOAT ? "float" : "int", bits);
+    else
+        snprintf(text, TYPE_SIZE, "%s",
+                 class == H5T_STRING     ? "text"
+                 : class == H5T_COMPOUND ? "compound"
+                                         : "other");
+    if (type >= 0) H5Tclose(type);
+}
+
+static void describe_dataset(vpsde_h5_object *out, char type[TYPE_SIZE], hid_t object)
+{
+    describe_type(type, object);
+    out->type = type;
     const hid_t space = H5Dget_space(object);
     hsize_t dims[H5S_MAX_RANK];
     const int rank = space < 0 ? 0 : H5Sget_simple_extent_dims(space, dims, NULL);
@@ -45,7 +64,7 @@ static void describe_dataset(vpsde_h5_object *out, hid_t object)
 static herr_t on_object(hid_t root, const char *name, const H5O_info_t *info, void *op)
 {
     const visit *v = op;
-    char path[TEXT_SIZE], units[TEXT_SIZE], description[TEXT_SIZE];
+    char path[TEXT_SIZE], units[TEXT_SIZE], description[TEXT_SIZE], type[TYPE_SIZE];
     (void)root;
     if (name[0] == '.' && name[1] == '\0') return 0;
     const hid_t object = H5Oopen(v->file, name, H5P_DEFAULT);
@@ -54,29 +73,48 @@ static herr_t on_object(hid_t root, const char *name, const H5O_info_t *info, vo
     vpsde_flatten(path);
     read_text(units, object, "units");
     read_text(description, object, "description");
-    vpsde_h5_object out = {.path = path, .units = units, .description = description};
-    if (info->type == H5O_TYPE_DATASET) describe_dataset(&out, object);
+    vpsde_h5_object out = {.path = path, .type = "", .units = units, .description = description};
+    if (info->type == H5O_TYPE_DATASET) describe_dataset(&out, type, object);
     H5Oclose(object);
     v->fn(v->context, &out);
     return 0;
 }
 
+/* What HDF5 says; a file that cannot be read is bad data. */
+static vpsde_status failed(const char *path, const char *doing)
+{
+    (void)vpsde_h5_failed(path, doing);
+    return vpsde_fail(VPSDE_EDATA, "%s", vpsde_last_error());
+}
+
+static vpsde_status open_file(hid_t *file, const char *path)
+{
+    VPSDE_TRY(vpsde_h5_start());
+    *file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    return *file < 0 ? failed(path, "opening") : VPSDE_OK;
+}
+
 vpsde_status vpsde_h5_list(const char *path, vpsde_h5_object_fn fn, void *context)
 {
     visit v = {.fn = fn, .context = context};
-    VPSDE_TRY(vpsde_h5_start());
-    v.file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    if (v.file < 0) {
-        (void)vpsde_h5_failed(path, "opening");
-        return vpsde_fail(VPSDE_EDATA, "%s", vpsde_last_error());
-    }
+    VPSDE_TRY(open_file(&v.file, path));
     const herr_t result =
         H5Ovisit2(v.file, H5_INDEX_CRT_ORDER, H5_ITER_INC, on_object, &v, H5O_INFO_BASIC);
-    vpsde_status status = VPSDE_OK;
-    if (result < 0) {
-        (void)vpsde_h5_failed(path, "listing");
-        status = vpsde_fail(VPSDE_EDATA, "%s", vpsde_last_error());
-    }
+    const vpsde_status status = result < 0 ? failed(path, "listing") : VPSDE_OK;
     H5Fclose(v.file);
+    return status;
+}
+
+vpsde_status vpsde_h5_root_text(char text[VPSDE_H5_TEXT], const char *path, const char *name)
+{
+    hid_t file;
+    VPSDE_TRY(open_file(&file, path));
+    const hid_t root = H5Oopen(file, "/", H5P_DEFAULT);
+    const bool good = root >= 0 && H5Aexists(root, name) >= 0;
+    const vpsde_status status = good ? VPSDE_OK : failed(path, "reading the root's attributes");
+    text[0] = '\0';
+    if (good) read_text(text, root, name);
+    if (root >= 0) H5Oclose(root);
+    H5Fclose(file);
     return status;
 }

@@ -63,7 +63,10 @@ void vpsde_flatten(char *text)
     }
 }
 
-/* Levenshtein distance by one rolling row; words longer than WORD_MAX count as far. */
+static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c; }
+
+/* Levenshtein distance by one rolling row, capitals as small letters; words longer than WORD_MAX count as
+ * far. */
 static size_t edit_distance(const char *a, const char *b)
 {
     const size_t n = strlen(a), m = strlen(b);
@@ -74,7 +77,7 @@ static size_t edit_distance(const char *a, const char *b)
         size_t diagonal = row[0];
         row[0] = i;
         for (size_t j = 1; j <= m; j++) {
-            const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
+            const size_t replaced = diagonal + (lower(a[i - 1]) != lower(b[j - 1]));
             size_t best = row[j] + 1 < row[j - 1] + 1 ? row[j] + 1 : row[j - 1] + 1;
             if (replaced < best) best = replaced;
             diagonal = row[j];

@@ -33,7 +33,9 @@ static const struct {
 } all_options[] = {
     {VPSDE_CLI_OUTPUT, {"output", 'o', "FILE", 0, "where the result goes (required)", 0}},
     {VPSDE_CLI_RECORD, {"output", 'o', "FILE", 0, "run file that keeps the result", 0}},
-    {VPSDE_CLI_CONFIG, {"set", KEY_SET, "key.path=value", 0, "override one key; repeatable", 0}},
+    {VPSDE_CLI_CONFIG,
+     {"set", KEY_SET, "key.path=value", 0,
+      "override one key; repeatable; relative paths are relative to the folder of CONFIG", 0}},
     {VPSDE_CLI_THREADS, {"threads", KEY_THREADS, "N", 0, "threads (default: all processors)", 0}},
     {VPSDE_CLI_FORCE, {"force", KEY_FORCE, NULL, 0, "overwrite an existing output", 0}},
     {VPSDE_CLI_RESUME, {"resume", KEY_RESUME, NULL, 0, "go on from the saved training state", 0}},

@@ -64,6 +64,27 @@ typedef struct line {
     size_t n;
 } line;
 
+/* The budgets that become columns: verdicts' numbers. */
+typedef struct budgets {
+    size_t verdict[VPSDE_BUDGETS_MAX], n;
+} budgets;
+
+/* The first, and each within which a case falls that none before it had: past the largest case the
+ * columns would only repeat the last one. */
+static budgets choose_columns(const vpsde_setup *s, const vpsde_compare_summary *y)
+{
+    budgets chosen = {.n = 0};
+    for (size_t b = 0; b < y->n_verdicts; b++) {
+        bool news = b == 0;
+        for (size_t i = 0; i < s->compare.n_entries && !news; i++) {
+            news = vpsde_compare_within(y, s, i, y->verdict[b].budget) !=
+                   vpsde_compare_within(y, s, i, y->verdict[b - 1].budget);
+        }
+        if (news) chosen.verdict[chosen.n++] = b;
+    }
+    return chosen;
+}
+
 /* An entry's value with the most evaluations that stay within `budget`. */
 static double value_within(const vpsde_setup *s, const vpsde_compare_summary *y, size_t entry,
                            double budget, size_t metric)
@@ -82,11 +103,11 @@ static int by_error(const void *a, const void *b)
 }
 
 /* The best at a budget has a star. */
-static void print_line(const line *l, const vpsde_compare_summary *y)
+static void print_line(const line *l, const vpsde_compare_summary *y, const budgets *shown)
 {
     printf("%-24s", l->label);
     for (size_t b = 0; b < l->n; b++) {
-        const char mark = y->verdict[b].best == l->entry ? '*' : ' ';
+        const char mark = y->verdict[shown->verdict[b]].best == l->entry ? '*' : ' ';
         if (isnan(l->value[b]))
             printf(" %8s%c", "-", mark);
         else
@@ -103,6 +124,17 @@ static void print_names(const char *head, const vpsde_setup *s, uint64_t bits)
         printf("%s%s", head, s->compare.entries[i].label);
         head = ", ";
     }
+}
+
+static bool same_number(double a, double b) { return a == b || (isnan(a) && isnan(b)); }
+
+static bool same_answer(const vpsde_verdict *a, const vpsde_verdict *b)
+{
+    return a->best == b->best && a->next == b->next && a->tied == b->tied &&
+           a->failed == b->failed && a->is_real == b->is_real &&
+           same_number(a->best_value, b->best_value) && same_number(a->next_value, b->next_value) &&
+           same_number(a->difference, b->difference) && same_number(a->low, b->low) &&
+           same_number(a->high, b->high);
 }
 
 /* The best, whether it is the only one, and who was not ranked. */
@@ -127,15 +159,17 @@ static void print_verdict(const vpsde_setup *s, const vpsde_verdict *v)
     putchar('\n');
 }
 
-static void fill_lines(line *lines, const vpsde_setup *s, const vpsde_compare_summary *y)
+static void fill_lines(line *lines, const vpsde_setup *s, const vpsde_compare_summary *y,
+                       const budgets *shown)
 {
     const size_t metric = vpsde_compare_leading(s);
     const double floor = y->floor[s->compare.n_seeds].metric[metric];
     for (size_t i = 0; i < s->compare.n_entries; i++) {
         line *l = &lines[i];
-        *l = (line){.label = s->compare.entries[i].label, .entry = (int32_t)i, .n = y->n_verdicts};
+        *l = (line){.label = s->compare.entries[i].label, .entry = (int32_t)i, .n = shown->n};
         for (size_t b = 0; b < l->n; b++) {
-            l->value[b] = value_within(s, y, i, y->verdict[b].budget, metric);
+            const double budget = y->verdict[shown->verdict[b]].budget;
+            l->value[b] = value_within(s, y, i, budget, metric);
             l->error[b] = vpsde_compare_error(metric, l->value[b], floor);
         }
     }
@@ -144,17 +178,21 @@ static void fill_lines(line *lines, const vpsde_setup *s, const vpsde_compare_su
 
 static void print_against_nfe(const vpsde_setup *s, const vpsde_compare_summary *y, line *lines)
 {
+    const budgets shown = choose_columns(s, y);
     char heading[64];
-    fill_lines(lines, s, y);
+    fill_lines(lines, s, y, &shown);
     snprintf(heading, sizeof(heading), "%s within nfe",
              vpsde_metric_at(vpsde_compare_leading(s))->name);
     printf("\n%-24s", heading);
-    for (size_t b = 0; b < y->n_verdicts; b++)
-        printf(" %8" VPSDE_DIGITS_BUDGET " ", y->verdict[b].budget);
+    for (size_t b = 0; b < shown.n; b++)
+        printf(" %8" VPSDE_DIGITS_BUDGET " ", y->verdict[shown.verdict[b]].budget);
     putchar('\n');
-    for (size_t i = 0; i < s->compare.n_entries; i++) print_line(&lines[i], y);
+    for (size_t i = 0; i < s->compare.n_entries; i++) print_line(&lines[i], y, &shown);
     putchar('\n');
-    for (size_t b = 0; b < y->n_verdicts; b++) print_verdict(s, &y->verdict[b]);
+    for (size_t b = 0; b < y->n_verdicts; b++) {
+        const vpsde_verdict *v = &y->verdict[b];
+        if (b == 0 || !same_answer(v, v - 1)) print_verdict(s, v);
+    }
 }
 
 void vpsde_compare_warn(const vpsde_setup *s)

@@ -7,38 +7,17 @@
 #include "core/mem.h"
 #include "core/parallel.h"
 #include "experiments/summary.h"
+#include "experiments/trial.h"
 
 enum {
     PILOT_SAMPLES = 16,
     PILOT_ROWS = 2,
     LEDGER_BYTES = 8 * 6,
     LIKELIHOOD_COLUMNS = 13,
-    TRANSPORT_COLUMNS = 6
+    TRANSPORT_COLUMNS = 6,
+    BOUND_COLUMNS = 8,
+    BOUND_TERMS = 3 /* of each step */
 };
-
-static vpsde_status ignore_begin(void *self, const vpsde_table *table)
-{
-    (void)self;
-    (void)table;
-    return VPSDE_OK;
-}
-
-static vpsde_status ignore_write(void *self, size_t first, size_t n, const void *const *data)
-{
-    (void)self;
-    (void)first;
-    (void)n;
-    (void)data;
-    return VPSDE_OK;
-}
-
-static vpsde_status ignore_end(void *self, const vpsde_fact *provenance, size_t n_facts)
-{
-    (void)self;
-    (void)provenance;
-    (void)n_facts;
-    return VPSDE_OK;
-}
 
 /* Seconds of one row's evaluation with k tangents, on one thread: full blocks, repeated for about
  * 50 ms. */
@@ -95,12 +74,11 @@ static vpsde_status seconds_per_row(double *seconds, const vpsde_setup *s, size_
     return VPSDE_OK;
 }
 
-static vpsde_status spread_over_threads(vpsde_estimate *out, const vpsde_cli *cli, double seconds)
+static vpsde_status run_seconds(vpsde_estimate *out, const vpsde_cli *cli, const vpsde_trial *trial)
 {
     size_t threads;
     VPSDE_TRY(vpsde_threads(&threads, cli->threads));
-    out->seconds = seconds / (double)threads;
-    return VPSDE_OK;
+    return vpsde_trial_seconds(&out->seconds, trial, threads);
 }
 
 static double stored_bytes(const vpsde_setup *s, size_t n_nodes)
@@ -121,19 +99,53 @@ double vpsde_estimate_bytes(const vpsde_setup *s, size_t entry)
     return stored_bytes(s, n_nodes) * (double)s->sampler.count;
 }
 
-/* Mean evaluations of an adaptive solver, from a few of its own samples. */
-static vpsde_status pilot_nfe(double *nfe, const vpsde_setup *s, size_t entry, const vpsde_cli *cli)
+static vpsde_status run_sampling(const void *work, size_t rows, vpsde_sink *sink)
 {
-    vpsde_sampling sampling = vpsde_setup_sampling(s, entry, cli);
+    vpsde_sampling run = *(const vpsde_sampling *)work;
+    run.count = rows;
+    run.n_threads = 1;
+    run.control.progress = NULL;
+    return vpsde_sample(&run, sink);
+}
+
+static vpsde_status run_likelihood(const void *work, size_t rows, vpsde_sink *sink)
+{
+    vpsde_likelihood run = *(const vpsde_likelihood *)work;
+    run.count = rows;
+    run.n_threads = 1;
+    run.control.progress = NULL;
+    return vpsde_likelihood_run(&run, sink);
+}
+
+static vpsde_status run_bound(const void *work, size_t rows, vpsde_sink *sink)
+{
+    vpsde_elbo run = *(const vpsde_elbo *)work;
+    run.count = rows;
+    run.n_threads = 1;
+    run.control.progress = NULL;
+    return vpsde_elbo_run(&run, sink);
+}
+
+static vpsde_status run_transport(const void *work, size_t rows, vpsde_sink *sink)
+{
+    vpsde_transport run = *(const vpsde_transport *)work;
+    run.flow.count = rows;
+    run.flow.n_threads = 1;
+    run.flow.control.progress = NULL;
+    return vpsde_transport_run(&run, sink);
+}
+
+/* Mean evaluations and tangents of a row, from the first few. */
+static vpsde_status pilot(vpsde_estimate *row, const vpsde_trial *trial, size_t rows)
+{
     vpsde_summary summary;
-    vpsde_sink nothing = {.begin = ignore_begin, .write = ignore_write, .end = ignore_end};
+    vpsde_sink nothing = vpsde_trial_sink();
     vpsde_sink sink = vpsde_summary_sink(&summary, &nothing);
-    if (sampling.count > PILOT_SAMPLES) sampling.count = PILOT_SAMPLES;
-    sampling.log.n_times = 0;
-    sampling.control.progress = NULL;
-    const vpsde_status status = vpsde_sample(&sampling, &sink);
+    const vpsde_status status =
+        trial->run(trial->work, rows < trial->count ? rows : trial->count, &sink);
     if (status != VPSDE_OK && status != VPSDE_EPARTIAL) return status;
-    *nfe = summary.sum_nfe / (double)summary.n;
+    row->evaluations = summary.sum_nfe / (double)summary.n;
+    row->tangents = summary.sum_jvp / (double)summary.n;
     return VPSDE_OK;
 }
 
@@ -141,14 +153,19 @@ vpsde_status vpsde_estimate_sampling(vpsde_estimate *out, const vpsde_setup *s, 
                                      const vpsde_cli *cli)
 {
     const vpsde_sampler_entry *e = &s->sampler.entries[entry];
-    double nfe = vpsde_setup_nfe(s, e, e->grid), seconds;
+    const vpsde_sampling run = vpsde_setup_sampling(s, entry, cli);
+    vpsde_trial trial = {
+        .run = run_sampling, .work = &run, .model = s->model, .count = s->sampler.count};
+    vpsde_estimate row = {.evaluations = vpsde_setup_nfe(s, e, e->grid)};
+    double seconds;
     *out = (vpsde_estimate){.samples = (double)s->sampler.count};
     out->measured = vpsde_solver_is_adaptive(e->solver);
-    if (out->measured) VPSDE_TRY(pilot_nfe(&nfe, s, entry, cli));
+    if (out->measured) VPSDE_TRY(pilot(&row, &trial, PILOT_SAMPLES));
     VPSDE_TRY(seconds_per_row(&seconds, s, 0));
-    out->evaluations = nfe * out->samples;
+    trial.network = seconds * row.evaluations;
+    out->evaluations = row.evaluations * out->samples;
     out->bytes = stored_bytes(s, e->grid->n_steps + 1) * out->samples;
-    return spread_over_threads(out, cli, seconds * out->evaluations);
+    return run_seconds(out, cli, &trial);
 }
 
 vpsde_status vpsde_estimate_likelihood(vpsde_estimate *out, const vpsde_setup *s,
@@ -157,42 +174,52 @@ vpsde_status vpsde_estimate_likelihood(vpsde_estimate *out, const vpsde_setup *s
     const vpsde_likelihood_setup *l = &s->likelihood;
     const bool closed = s->model->type->flags & VPSDE_MODEL_DIVERGENCE;
     const size_t k = l->trace == VPSDE_TRACE_HUTCHINSON ? l->probes : closed ? 0 : s->model->dim;
+    const vpsde_likelihood run = vpsde_setup_likelihood(s, cli);
+    vpsde_trial trial = {
+        .run = run_likelihood, .work = &run, .model = s->model, .count = s->data.count};
+    vpsde_estimate row = {0};
     double seconds;
-    vpsde_summary summary;
-    vpsde_sink nothing = {.begin = ignore_begin, .write = ignore_write, .end = ignore_end};
-    vpsde_sink sink = vpsde_summary_sink(&summary, &nothing);
-    vpsde_likelihood pilot = vpsde_setup_likelihood(s, cli);
-    if (pilot.count > PILOT_ROWS) pilot.count = PILOT_ROWS;
-    pilot.control.progress = NULL;
-    const vpsde_status status = vpsde_likelihood_run(&pilot, &sink);
-    if (status != VPSDE_OK && status != VPSDE_EPARTIAL) return status;
+    VPSDE_TRY(pilot(&row, &trial, PILOT_ROWS));
     VPSDE_TRY(seconds_per_row(&seconds, s, k));
+    trial.network = seconds * row.evaluations;
     *out = (vpsde_estimate){.samples = (double)s->data.count, .measured = true};
-    out->evaluations = summary.sum_nfe / (double)summary.n * out->samples;
-    out->tangents = summary.sum_jvp / (double)summary.n * out->samples;
+    out->evaluations = row.evaluations * out->samples;
+    out->tangents = row.tangents * out->samples;
     out->bytes = out->samples * (8 * LIKELIHOOD_COLUMNS + LEDGER_BYTES);
-    return spread_over_threads(out, cli, seconds * out->evaluations);
+    return run_seconds(out, cli, &trial);
+}
+
+vpsde_status vpsde_estimate_bound(vpsde_estimate *out, const vpsde_setup *s, const vpsde_cli *cli)
+{
+    const vpsde_elbo run = vpsde_setup_elbo(s, cli);
+    const double steps = (double)s->elbo.steps, nfe = steps * (double)s->elbo.draws;
+    vpsde_trial trial = {.run = run_bound, .work = &run, .model = s->model, .count = s->data.count};
+    double seconds;
+    VPSDE_TRY(seconds_per_row(&seconds, s, 0));
+    trial.network = seconds * nfe;
+    *out = (vpsde_estimate){.samples = (double)s->data.count};
+    out->evaluations = nfe * out->samples;
+    out->bytes = out->samples * (8 * (BOUND_COLUMNS + BOUND_TERMS * steps) + LEDGER_BYTES);
+    return run_seconds(out, cli, &trial);
 }
 
 /* The Jacobian's d products count as tangents of each call. */
 vpsde_status vpsde_estimate_transport(vpsde_estimate *out, const vpsde_setup *s,
                                       const vpsde_cli *cli)
 {
-    vpsde_transport pilot = vpsde_setup_transport(s, cli);
-    const size_t rows = pilot.flow.count, d = s->model->dim;
+    const vpsde_transport run = vpsde_setup_transport(s, cli);
+    const size_t d = s->model->dim;
+    vpsde_trial trial = {
+        .run = run_transport, .work = &run, .model = s->model, .count = run.flow.count};
+    vpsde_estimate row = {0};
     double seconds;
-    vpsde_summary summary;
-    vpsde_sink nothing = {.begin = ignore_begin, .write = ignore_write, .end = ignore_end};
-    vpsde_sink sink = vpsde_summary_sink(&summary, &nothing);
-    if (pilot.flow.count > PILOT_ROWS) pilot.flow.count = PILOT_ROWS;
-    pilot.flow.control.progress = NULL;
-    const vpsde_status status = vpsde_transport_run(&pilot, &sink);
-    if (status != VPSDE_OK && status != VPSDE_EPARTIAL) return status;
+    VPSDE_TRY(pilot(&row, &trial, PILOT_ROWS));
     VPSDE_TRY(seconds_per_row(&seconds, s, d));
-    *out = (vpsde_estimate){.samples = (double)rows, .measured = true};
-    out->evaluations = summary.sum_nfe / (double)summary.n * out->samples;
-    out->tangents = summary.sum_jvp / (double)summary.n * out->samples;
+    trial.network = seconds * row.evaluations;
+    *out = (vpsde_estimate){.samples = (double)run.flow.count, .measured = true};
+    out->evaluations = row.evaluations * out->samples;
+    out->tangents = row.tangents * out->samples;
     out->bytes = out->samples *
                  (8 * ((double)(2 * d + s->transport.times) + TRANSPORT_COLUMNS) + LEDGER_BYTES);
-    return spread_over_threads(out, cli, seconds * out->evaluations);
+    return run_seconds(out, cli, &trial);
 }

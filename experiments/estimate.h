@@ -17,6 +17,8 @@ vpsde_status vpsde_estimate_sampling(vpsde_estimate *out, const vpsde_setup *s, 
                                      const vpsde_cli *cli);
 vpsde_status vpsde_estimate_likelihood(vpsde_estimate *out, const vpsde_setup *s,
                                        const vpsde_cli *cli);
+/* The discrete chain: of `elbo`, and of `likelihood` where its estimators name it. */
+vpsde_status vpsde_estimate_bound(vpsde_estimate *out, const vpsde_setup *s, const vpsde_cli *cli);
 vpsde_status vpsde_estimate_transport(vpsde_estimate *out, const vpsde_setup *s,
                                       const vpsde_cli *cli);
 

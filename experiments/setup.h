@@ -380,6 +380,10 @@ vpsde_status vpsde_setup_label(char **label, vpsde_config *c, const char *fallba
 vpsde_status vpsde_setup_unknown(vpsde_config *c, const char *key, const char *what,
                                  const char *word, const char *(*name_at)(size_t));
 
+/* EDATA where rows of `path` have another number of values than the model, or its axes in another order:
+ * (row, column, channel). Flat rows are as the model has them. */
+vpsde_status vpsde_setup_check_rows(const vpsde_setup *s, const vpsde_data *data, const char *path);
+
 /* Rows of the data as the model sees them, by their index in the file. */
 vpsde_row_source vpsde_setup_source(const vpsde_setup *s);
 

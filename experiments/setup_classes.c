@@ -1,6 +1,7 @@
 /* The keys `classes` and `guidance` of the section `sampler`, for models that know classes. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/mem.h"
 #include "experiments/setup.h"
@@ -32,11 +33,25 @@ static vpsde_status read_list(vpsde_classes_setup *k, vpsde_config *c, size_t n_
     return status;
 }
 
+/* One class for all samples is a list, too. */
+static vpsde_status refuse_number(vpsde_config *c)
+{
+    const char *text;
+    if (vpsde_config_kind(c, "classes") != VPSDE_NODE_SCALAR) return VPSDE_OK;
+    VPSDE_TRY(vpsde_config_text(&text, c, "classes", NULL));
+    if (!*text || strspn(text, "-0123456789") != strlen(text)) return VPSDE_OK;
+    return vpsde_config_fail(c, "classes",
+                             "%s is a number; expected [%s] for samples of that class alone, or "
+                             "cycle|none|labels",
+                             text, text);
+}
+
 static vpsde_status read_word(vpsde_classes_setup *k, vpsde_config *c, size_t n_classes,
                               bool labelled)
 {
     enum { CYCLE, NONE, LABELS };
     int word;
+    VPSDE_TRY(refuse_number(c));
     VPSDE_TRY(
         vpsde_config_choice(&word, c, "classes", "cycle|none|labels", labelled ? LABELS : CYCLE));
     if (word == LABELS && !labelled) {

@@ -38,10 +38,7 @@ static vpsde_status from_data(double **covariance, const vpsde_setup *s, const v
     const char *path = s->likelihood.control_path;
     const size_t d = vpsde_data_dim(data), rows = vpsde_data_rows(data);
     size_t cells;
-    if (d != s->model->dim) {
-        return vpsde_fail(VPSDE_EDATA, "%s: rows have %zu values, the model takes %zu", path, d,
-                          s->model->dim);
-    }
+    VPSDE_TRY(vpsde_setup_check_rows(s, data, path));
     if (rows < 2 || d > DIM_MAX) {
         return vpsde_fail(VPSDE_EDATA,
                           "%s: a control variate takes 2 rows or more of at most %d values, got "

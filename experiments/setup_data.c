@@ -41,10 +41,7 @@ vpsde_status vpsde_setup_build_data(vpsde_setup *s)
                           "past the end",
                           d->path, rows, d->first, d->count);
     }
-    if (s->model && s->model->dim && vpsde_data_dim(d->data) != s->model->dim) {
-        return vpsde_fail(VPSDE_EDATA, "%s: rows have %zu values, the model takes %zu", d->path,
-                          vpsde_data_dim(d->data), s->model->dim);
-    }
+    if (s->model && s->model->dim) VPSDE_TRY(vpsde_setup_check_rows(s, d->data, d->path));
     const bool bytes = vpsde_data_is_8bit(d->data);
     const bool dequantised = s->likelihood.dequantization.kind != VPSDE_DEQUANTIZE_NONE;
     if (!bytes && dequantised && (s->uses & VPSDE_USES_LIKELIHOOD)) {

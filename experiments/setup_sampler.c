@@ -20,8 +20,11 @@ vpsde_status vpsde_setup_unknown(vpsde_config *c, const char *key, const char *w
     size_t n = 0;
     for (; n < NAMES_MAX && name_at(n); n++) names[n] = name_at(n);
     const char *near = vpsde_nearest(word, names, n);
-    return vpsde_config_fail(c, key, "unknown %s '%s'; %s%s", what, word,
-                             near ? "did you mean " : "vpsde list names them", near ? near : "");
+    if (near) {
+        return vpsde_config_fail(c, key, "unknown %s '%s'; did you mean %s", what, word, near);
+    }
+    return vpsde_config_fail(c, key, "unknown %s '%s'; 'vpsde list %ss' names them", what, word,
+                             what);
 }
 
 static const char *solver_name(size_t i)
@@ -311,6 +314,7 @@ vpsde_status vpsde_setup_build_init(vpsde_setup *s)
                             s->sampler.init_path, vpsde_data_rows(data), vpsde_data_dim(data),
                             s->sampler.count, s->model->dim);
     }
+    if (status == VPSDE_OK) status = vpsde_setup_check_rows(s, data, s->sampler.init_path);
     if (status == VPSDE_OK) {
         status = vpsde_size_mul(&count, s->sampler.count, s->model->dim, "sampler.init");
     }

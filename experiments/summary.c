@@ -146,10 +146,20 @@ vpsde_sink vpsde_summary_sink(vpsde_summary *summary, vpsde_sink *next)
                         .meet = next->meet ? meet : NULL};
 }
 
+void vpsde_summary_stderr(char text[VPSDE_STDERR_SIZE], double n, double sum, double square)
+{
+    const double mean = sum / n;
+    snprintf(text, VPSDE_STDERR_SIZE, "-");
+    if (!(n > 1)) return;
+    const double variance = fmax(0, square - n * mean * mean) / (n - 1);
+    snprintf(text, VPSDE_STDERR_SIZE, "%" VPSDE_DIGITS_STDERR, sqrt(variance / n));
+}
+
 static void print_logp(const vpsde_summary *s, bool heading)
 {
     const double n = fmax(1, (double)(s->n - s->n_failed)), mean = s->sum_bits / n;
-    const double variance = n > 1 ? fmax(0, s->sum_bits_2 - n * mean * mean) / (n - 1) : 0;
+    char error[VPSDE_STDERR_SIZE];
+    vpsde_summary_stderr(error, n, s->sum_bits, s->sum_bits_2);
     if (heading) {
         printf("%-24s %8s %7s %12s %12s %10s %9s %9s\n", "likelihood", "rows", "failed",
                "logp [nat]", "bits/dim", "+- s.e.", "nfe/row", "wall [s]");
@@ -160,15 +170,16 @@ static void print_logp(const vpsde_summary *s, bool heading)
         return;
     }
     printf("%-24s %8zu %7zu %12" VPSDE_DIGITS_NATS " %12" VPSDE_DIGITS_BITS
-           " %10" VPSDE_DIGITS_STDERR " %9" VPSDE_DIGITS_NFE " %9" VPSDE_DIGITS_SECONDS "\n",
-           s->label, s->n, s->n_failed, s->sum_logp / n, mean, sqrt(variance / n),
-           s->sum_nfe / (double)s->n, s->wall_s);
+           " %10s %9" VPSDE_DIGITS_NFE " %9" VPSDE_DIGITS_SECONDS "\n",
+           s->label, s->n, s->n_failed, s->sum_logp / n, mean, error, s->sum_nfe / (double)s->n,
+           s->wall_s);
 }
 
 static void print_bound(const vpsde_summary *s, bool heading)
 {
     const double n = fmax(1, (double)(s->n - s->n_failed)), mean = s->sum_bits / n;
-    const double variance = n > 1 ? fmax(0, s->sum_bits_2 - n * mean * mean) / (n - 1) : 0;
+    char error[VPSDE_STDERR_SIZE];
+    vpsde_summary_stderr(error, n, s->sum_bits, s->sum_bits_2);
     if (heading) {
         printf("%-24s %8s %7s %12s %12s %10s %12s %12s %9s %9s\n", "elbo", "rows", "failed",
                "elbo [nat]", "bits/dim", "+- s.e.", "iwae [nat]", "i-mmse [nat]", "nfe/row",
@@ -178,9 +189,9 @@ static void print_bound(const vpsde_summary *s, bool heading)
     if (s->n_failed == s->n) {
         printf("%12s %12s %10s %12s %12s", "-", "-", "-", "-", "-");
     } else {
-        printf("%12" VPSDE_DIGITS_NATS " %12" VPSDE_DIGITS_BITS " %10" VPSDE_DIGITS_STDERR
-               " %12" VPSDE_DIGITS_NATS " %12" VPSDE_DIGITS_NATS,
-               s->sum_logp / n, mean, sqrt(variance / n), s->sum_iwae / n, s->sum_i_mmse / n);
+        printf("%12" VPSDE_DIGITS_NATS " %12" VPSDE_DIGITS_BITS " %10s %12" VPSDE_DIGITS_NATS
+               " %12" VPSDE_DIGITS_NATS,
+               s->sum_logp / n, mean, error, s->sum_iwae / n, s->sum_i_mmse / n);
     }
     printf(" %9" VPSDE_DIGITS_NFE " %9" VPSDE_DIGITS_SECONDS "\n", s->sum_nfe / (double)s->n,
            s->wall_s);

@@ -29,6 +29,10 @@ typedef struct vpsde_summary {
 vpsde_sink vpsde_summary_sink(vpsde_summary *summary, vpsde_sink *next);
 void vpsde_summary_print(const vpsde_summary *summary, bool heading);
 
+/* The standard error of a mean of n numbers, from their sum and that of their squares; "-" below two. */
+enum { VPSDE_STDERR_SIZE = 32 };
+void vpsde_summary_stderr(char text[VPSDE_STDERR_SIZE], double n, double sum, double square);
+
 /* `status` of a computation, EPARTIAL when rows from before had failed. */
 vpsde_status vpsde_summary_status(const vpsde_summary *summary, vpsde_status status);
 

@@ -64,6 +64,10 @@ static vpsde_status print_needs(const vpsde_setup *s, const vpsde_cli *cli)
         VPSDE_TRY(vpsde_estimate_likelihood(&e, s, cli));
         print_estimate("likelihood", s->likelihood.label, &e);
     }
+    if ((s->uses & VPSDE_USES_ELBO) && s->data.data) {
+        VPSDE_TRY(vpsde_estimate_bound(&e, s, cli));
+        print_estimate("elbo", s->elbo.label, &e);
+    }
     if (s->uses & VPSDE_USES_TRANSPORT) {
         VPSDE_TRY(vpsde_estimate_transport(&e, s, cli));
         print_estimate("transport", s->transport.integrator->name, &e);
@@ -72,8 +76,8 @@ static vpsde_status print_needs(const vpsde_setup *s, const vpsde_cli *cli)
 }
 
 /* Runs that sample, compute likelihoods or ask for transport have their own default t_min, so a
- * configuration for several is checked as each of them. */
-static vpsde_status check_as(const vpsde_cli *cli, unsigned uses, bool heading)
+ * configuration for several is checked as each of them. *told gets what it was checked for. */
+static vpsde_status check_as(unsigned *told, const vpsde_cli *cli, unsigned uses, bool heading)
 {
     vpsde_setup s = {0};
     vpsde_status status = vpsde_setup_open(&s, cli, uses);
@@ -83,6 +87,7 @@ static vpsde_status check_as(const vpsde_cli *cli, unsigned uses, bool heading)
         if (heading) print_objects(&s);
         status = print_needs(&s, cli);
     }
+    *told |= s.uses;
     vpsde_setup_close(&s);
     return status;
 }
@@ -91,14 +96,16 @@ static vpsde_status run(const vpsde_cli *cli)
 {
     unsigned uses = VPSDE_USES_DATA | VPSDE_USES_SAMPLER | VPSDE_USES_LIKELIHOOD |
                     VPSDE_USES_TRAIN | VPSDE_USES_COMPARE | VPSDE_USES_LATENTS | VPSDE_USES_ROWS |
-                    VPSDE_USES_TRANSPORT;
+                    VPSDE_USES_TRANSPORT | VPSDE_USES_ELBO;
     VPSDE_TRY(vpsde_setup_present(&uses, cli));
-    const unsigned apart[] = {VPSDE_USES_LIKELIHOOD, VPSDE_USES_TRANSPORT};
-    const unsigned rest = uses & ~(apart[0] | apart[1]);
-    VPSDE_TRY(check_as(cli, rest, true));
+    /* the chain comes with a likelihood whose estimators name it, or by itself */
+    const unsigned apart[] = {VPSDE_USES_LIKELIHOOD, VPSDE_USES_ELBO, VPSDE_USES_TRANSPORT};
+    const unsigned rest = uses & ~(apart[0] | apart[1] | apart[2]);
+    unsigned told = 0;
+    VPSDE_TRY(check_as(&told, cli, rest, true));
     for (size_t i = 0; i < sizeof(apart) / sizeof(apart[0]) && !cli->resolved; i++) {
-        if (!(uses & apart[i])) continue;
-        VPSDE_TRY(check_as(cli, (uses & VPSDE_USES_DATA) | apart[i], false));
+        if (!(uses & apart[i]) || (told & apart[i])) continue;
+        VPSDE_TRY(check_as(&told, cli, (uses & VPSDE_USES_DATA) | apart[i], false));
     }
     return VPSDE_OK;
 }
@@ -107,10 +114,11 @@ const vpsde_verb vpsde_verb_check = {
     .name = "check",
     .input = "CONFIG",
     .summary = "Validates a configuration and tells what its run will need.",
-    .doc = "Builds everything that a run would, writes nothing, and prints for each solver the "
-           "network evaluations, the time on this machine and the bytes of the run file. The "
-           "evaluations of adaptive solvers come from a few pilot samples. With --resolved it "
-           "prints the configuration with every default instead.",
+    .doc =
+        "Builds everything that a run would, writes nothing, and prints for each solver the "
+        "network evaluations, the time on this machine and the bytes of the run file. The time "
+        "and the evaluations of adaptive solvers come from a few pilot samples. With --resolved it "
+        "prints the configuration with every default instead.",
     .options = VPSDE_CLI_CONFIG | VPSDE_CLI_THREADS | VPSDE_CLI_RESOLVED,
     .run = run,
 };

@@ -56,13 +56,14 @@ static vpsde_status describe_folder(const char *path)
 static void print_object(void *context, const vpsde_h5_object *object)
 {
     (void)context;
-    if (object->rank == 0) {
+    if (!*object->type) {
         printf("%s\n", object->path);
         return;
     }
     printf("%-36s (", object->path);
     for (size_t i = 0; i < object->rank; i++) printf("%s%zu", i ? ", " : "", object->dims[i]);
-    printf(") %s%s%s\n", object->description, *object->units ? ", unit " : "", object->units);
+    printf(") %s%s%s%s%s\n", object->type, *object->description ? ", " : "", object->description,
+           *object->units ? ", unit " : "", object->units);
 }
 
 static vpsde_status describe_run(const char *path)
@@ -78,15 +79,26 @@ static vpsde_status describe_run(const char *path)
     return vpsde_h5_list(path, print_object, NULL);
 }
 
+/* A run file, or anybody's. */
+static vpsde_status describe_hdf5(const char *path)
+{
+    char schema[VPSDE_H5_TEXT];
+    VPSDE_TRY(vpsde_h5_root_text(schema, path, "schema"));
+    if (strncmp(schema, "vpsde/", strlen("vpsde/")) == 0) return describe_run(path);
+    printf("HDF5         %s: no run file of vpsde; as data, one dataset is %s:/PATH\n", path, path);
+    return vpsde_h5_list(path, print_object, NULL);
+}
+
 static vpsde_status describe_data(const char *path)
 {
+    char type[VPSDE_DATA_TYPE];
     vpsde_data *data;
     VPSDE_TRY(vpsde_data_open(&data, path));
     printf("data         %s\nrows         %zu\nshape        (", path, vpsde_data_rows(data));
     for (size_t i = 0; i < vpsde_data_rank(data); i++) {
         printf("%s%zu", i ? ", " : "", vpsde_data_shape(data)[i]);
     }
-    printf(")%s\nsha256       %s\n", vpsde_data_is_8bit(data) ? ", 8-bit" : "",
+    printf(")\ntype         %s\nsha256       %s\n", vpsde_data_type(type, data),
            vpsde_data_sha256(data));
     vpsde_data_close(data);
     return VPSDE_OK;
@@ -95,7 +107,10 @@ static vpsde_status describe_data(const char *path)
 static const struct {
     const char *suffix;
     vpsde_status (*describe)(const char *path);
-} kinds[] = {{".safetensors", describe_model}, {".h5", describe_run}, {"", describe_data}};
+} kinds[] = {{".safetensors", describe_model},
+             {".h5", describe_hdf5},
+             {".hdf5", describe_hdf5},
+             {"", describe_data}};
 
 static bool ends_in(const char *path, const char *suffix)
 {
@@ -124,8 +139,9 @@ const vpsde_verb vpsde_verb_info = {
     .name = "info",
     .input = "FILE",
     .summary = "Describes a checkpoint, a run file or a data set.",
-    .doc =
-        "A .safetensors file is a checkpoint, as is a folder that diffusers wrote, an .h5 file a "
-        "run, anything else (.npy, IDX, FILE.h5:/dataset) data.",
+    .doc = "A .safetensors file is a checkpoint, as is a folder that diffusers wrote; of an .h5 "
+           "(.hdf5) "
+           "file, a run or any other, the datasets are listed with shape and type; anything else "
+           "(.npy, IDX, FILE.h5:/dataset) is data.",
     .run = run,
 };

@@ -16,8 +16,9 @@ static vpsde_status one_table(vpsde_summary *summary, table_fn table, const vpsd
 /* A line of the table of estimators: mean over the rows and its standard error, bits/dim. */
 static void print_estimator(const char *name, double n, double sum, double square, const char *what)
 {
-    const double mean = sum / n, variance = n > 1 ? fmax(0, square - n * mean * mean) / (n - 1) : 0;
-    printf("%-10s %12.6f %10.2g   %s\n", name, mean, sqrt(variance / n), what);
+    char error[VPSDE_STDERR_SIZE];
+    vpsde_summary_stderr(error, n, sum, square);
+    printf("%-10s %12.6f %10s   %s\n", name, sum / n, error, what);
 }
 
 /* The same number by every estimator. What the chain gives in nats becomes bits/dim: of levels, or

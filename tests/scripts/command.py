@@ -1,5 +1,5 @@
 """command.py VPSDE SOURCE: the verbs, end to end on small things, with their exit codes and outputs."""
-import os, signal, subprocess, sys, tempfile, time
+import os, re, resource, signal, subprocess, sys, tempfile, time
 
 import h5py
 import numpy as np
@@ -27,11 +27,25 @@ def helps():
     for verb in verbs:
         text = run(verb, "--help").stdout
         assert "Usage: vpsde " + verb in text, text
+        assert "--set" not in text or "relative to the folder of CONFIG" in " ".join(text.split()), text
     assert run("--version").stdout.startswith("vpsde ")
     assert "sample" in run("--help").stdout
     for what in ("solvers", "schedules", "grids", "models"):
-        names = [line.split()[0] for line in run("list", what).stdout.splitlines()]
+        lines = run("list", what).stdout.splitlines()
+        names = [line.split()[0] for line in lines if line[0] != " "]
         assert len(names) == len(set(names)) >= 2, (what, names)
+        if what != "models":
+            assert any(re.match(r" {4}\w+ .*\(default .*\)$", line) for line in lines), "a pipe hides the parameters of " + what
+
+
+def paths_of_set():
+    """--set takes paths as the configuration does: from its folder."""
+    os.mkdir("elsewhere")
+    with open("elsewhere/away.yaml", "w") as f:
+        f.write("process: {schedule: vp-linear}\nmodel: {kind: gaussian-mixture, weights: [1], means: [[0, 0]], variances: [0.5]}\ndata: {path: none.npy}\n")
+    np.save("elsewhere/away.npy", np.zeros((3, 2)))
+    assert "rows 0 to 2 of 3" in run("check", "elsewhere/away.yaml", "--set", "data.path=away.npy").stdout
+    assert os.path.abspath("elsewhere/elsewhere/away.npy") in run("check", "elsewhere/away.yaml", "--set", "data.path=elsewhere/away.npy", code=4).stderr
 
 
 def check():
@@ -42,6 +56,27 @@ def check():
     with open("resolved.yaml", "w") as f:
         f.write(resolved)
     assert run("check", "resolved.yaml", "--resolved").stdout == resolved, "resolving is not idempotent"
+
+
+def cpu_s():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def estimates():
+    """The seconds that check tells are those of the processor, within a factor of 3; the chain's evaluations are told, too."""
+    sets = ("--threads", "1", "--set", "likelihood.estimators=[pf-ode, chain]", "--set", "elbo.draws=8")
+    out = run("check", MIXTURE, *sets).stdout
+    told = {label: (float(n), float(s)) for label, n, s in re.findall(r"^(?:sample|likelihood|elbo) +(\S+): .* (\S+) evaluations, about (\S+) s, ", out, re.M)}
+    assert list(told)[-2:] == ["gsl-rk8pd", "chain"] and out.count("chain") == 1, out
+    stochastic, adaptive = "{solver: euler-maruyama, steps: 500}", "{solver: cvode-adams, rtol: 1e-6, atol: 1e-6}"
+    for verb, solver, labels in (("sample", stochastic, ["euler-maruyama"]), ("sample", adaptive, ["cvode-adams"]), ("likelihood", "ddim", ["gsl-rk8pd", "chain"])):
+        before = cpu_s()
+        run(verb, MIXTURE, "-o", "timed.h5", "-q", "--force", *sets, "--set", "sampler.solver=[%s]" % solver)
+        took, estimate = cpu_s() - before, sum(told[label][1] for label in labels)
+        assert took / 3 < estimate < 3 * took, (labels, took, estimate)
+    with h5py.File("timed.h5") as f:
+        assert f["elbo/chain/nfe"][:].sum() == told["chain"][0] == 2048000, told
 
 
 def entries_inherit_key_by_key():
@@ -213,6 +248,36 @@ def sample_and_likelihood():
     run("info", os.path.join(source, "experiments/mixture-points.npy"))
 
 
+def hdf5_files_of_others():
+    """info lists what is in any HDF5 file, and describes one dataset of it as data."""
+    with h5py.File("own.h5", "w") as f:
+        f["x"], f["g/y"], f["g/one"] = np.zeros((5, 2)), np.zeros((3, 4), "u1"), np.float32(3)
+        f["g/words"], f["soft"] = np.array([b"ab", b"c"]), h5py.SoftLink("/x")
+        f.attrs["schema"] = 2.385
+    os.link("own.h5", "own.hdf5")
+    for name in ("own.h5", "own.hdf5"):
+        told = run("info", name).stdout.splitlines()
+        assert name in told[0] and "no run file of vpsde" in told[0] and name + ":/PATH" in told[0], told
+        assert [" ".join(line.split()) for line in told[1:]] == [
+            "/g", "/g/one () float32", "/g/words (2) text", "/g/y (3, 4) uint8", "/x (5, 2) float64"], told
+    one = run("info", "own.h5:/g/y").stdout
+    assert re.search(r"rows +3\nshape +\(4\)\ntype +uint8\n", one), one
+    assert "a dataset was expected" in run("info", "own.h5:/g", code=4).stderr
+    assert re.search(r"/runs/ddim/final +\(100, 2\) float64, .*, unit 1\n", run("info", "run.h5").stdout)
+
+
+def one_row_has_no_spread():
+    """Where a standard error over the rows would stand, there is a dash."""
+    out = run("likelihood", MIXTURE, "-o", "one-row.h5", "--set", "data.count=1", "--set", "elbo.steps=20", "--set",
+              "likelihood.estimators=[pf-ode, chain]").stdout.splitlines()
+    shown = []
+    for i, line in enumerate(out):
+        end = line.find("+- s.e.") + len("+- s.e.")
+        if "+- s.e." in line:
+            shown += [row[:end].split()[-1] for row in out[i + 1 : i + (5 if line.startswith("estimator") else 2)]]
+    assert shown == ["-"] * 6, (shown, out)
+
+
 def log_p_on_the_way_and_its_gradient():
     set_ = ["--set", "sampler.count=20", "--set", "log.fields=[x, logp]", "--set", "process.terminal=exact"]
     run("sample", MIXTURE, "-o", "path.h5", "-q", *set_)
@@ -296,9 +361,30 @@ def images():
             pooled = np.load("images.npy")[:4].reshape(4, 2, 2, 3, 2).astype(float).mean(axis=(2, 4)).reshape(4, 6)
             same = np.abs(kept - (pooled * 2 / 255 - 1)) <= 1.01 / 255
             assert (same[:, np.array(known) == 1]).all() and not same[:, np.array(known) == 0].all(), same
+    layouts()
     refused = run("inpaint", "images-run.yaml", "-o", "bad.h5", "--set", "inpaint.mask={rows: [1, 3]}", "--set",
                   "data.path=%s/images.npy" % os.getcwd(), code=3).stderr
     assert "expected [first, end] with 0 <= first < end <= 2" in refused, refused
+
+
+def layouts():
+    """Rows with the axes of an image in another order are refused where they would be read; flat ones are the model's."""
+    pictures = np.random.default_rng(3).integers(0, 256, (3, 1, 2, 3)).astype(np.uint8)
+    args = ["--set", "data.path=%s/pictures.npy" % os.getcwd(), "-q", "--force"]
+    logp = {}
+    for name, shape, fits in (("as it is", (3, 1, 2, 3), True), ("grey", (3, 2, 3), True), ("flat", (3, 6), True), ("grey flat", (3, 1, 6), True),
+                              ("last", (3, 2, 3, 1), False), ("turned", (3, 3, 2), False), ("turned last", (3, 3, 2, 1), False)):
+        np.save("pictures.npy", pictures.reshape(shape))
+        got = run("likelihood", "images-run.yaml", "-o", "images-logp.h5", *args, code=0 if fits else 4)
+        if fits:
+            with h5py.File("images-logp.h5") as f:
+                logp[name] = f["likelihood/dopri5/logp"][:].tobytes()
+        else:
+            assert "(%s), the model's is (1, 2, 3)" % str(shape[1:])[1:-1] in got.stderr and "pictures.npy" in got.stderr, (name, got.stderr)
+    assert len(set(logp.values())) == 1, logp
+    np.save("pictures.npy", pictures.reshape(3, 2, 3, 1).astype(float))
+    refused = run("sample", "images-run.yaml", "-o", "x.h5", "--force", "--set", "sampler.init=%s/pictures.npy" % os.getcwd(), "--set", "sampler.count=3", code=4)
+    assert "(2, 3, 1), the model's is (1, 2, 3)" in refused.stderr, refused.stderr
 
 
 def keeps_to_trained_times():
@@ -338,7 +424,9 @@ def stops():
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
     helps()
+    paths_of_set()
     check()
+    estimates()
     entries_inherit_key_by_key()
     betas_from_a_file()
     edits_and_inpaintings()
@@ -347,6 +435,8 @@ with tempfile.TemporaryDirectory() as folder:
     a_run_file_is_a_configuration_of_any_verb()
     defaults()
     sample_and_likelihood()
+    hdf5_files_of_others()
+    one_row_has_no_spread()
     log_p_on_the_way_and_its_gradient()
     train_and_resume()
     images()

@@ -293,6 +293,7 @@ def compared(tables, told, browser):
         again = [("%g" % v["budget"][i], labels[v["best"][i]], "%.1e" % v["best_value"][i], labels[v["next"][i]],
                   *["%.1e" % v[k][i] for k in ("next_value", "difference", "difference_low", "difference_high")],
                   "real" if v["is_real"][i] else "not resolved", str(v["ties"][i])) for i in range(len(v["budget"])) if v["next"][i] < len(labels)]
+        again = [row for i, row in enumerate(again) if i == 0 or row[1:] != again[i - 1][1:]]  # each answer once
     shown = [tuple(row) for row in rows_of(tables["compare"], "Smallest")]
     assert shown == told_verdicts == again and shown, (shown, told_verdicts, again)
 
@@ -593,6 +594,15 @@ def plots():
             which = g["solver"][:] == s
             leading = f["compare"].attrs["leading_metric"].decode()
             assert (values[:, 0] == g["nfe"][which]).all() and (values[:, 1] == g[leading][which]).all()
+        script = open("plots/work-precision.gp").read()
+        looks = {}
+        for index, look in re.findall(r"index (\d+) using 1:2.*? with \w+(.*?) (?:no)?title", script):
+            looks.setdefault(tuple(re.search(rf"\b{key} (\d+)", look).group(1) for key in ("lt", "pt", "dt")), set()).add(index)
+        labels = g["solver"].attrs["flag_meanings"].decode().split()
+        assert len(looks) == len(labels) == sum(len(s) for s in looks.values()), looks
+        assert sorted(re.findall(r" title '(.*?)'", script)) == sorted(labels), script
+        assert f"set ylabel '{leading}' . ' [' . '{g[leading].attrs['units'].decode()}' . ']'" in script, script
+        assert f"set label 1 '{g[leading].attrs['description'].decode()}'" in script, script
     assert run("report", "verify.h5", "--plots", "none").stdout == "none: 0 plots\n" and os.listdir("none") == []
     assert "exists; --force overwrites it" in run("report", "train.h5", "--plots", "plots", code=7).stderr
     assert run("report", "train.h5", "--plots", "plots", "-o", "both.html", "--force").stdout == "both.html\nplots: 1 plot\n"
