@@ -7,6 +7,15 @@
 #include "core/ranks.h"
 #include "core/sink.h"
 
+const vpsde_column vpsde_class_column = {
+    .name = "class",
+    .units = "1",
+    .description = "class that the model was asked for, -1: none",
+    .type = VPSDE_I32,
+    .dims = "",
+    .width = 1,
+};
+
 vpsde_status vpsde_delivery_open(vpsde_delivery *delivery)
 {
     delivery->started = vpsde_clock_s();

@@ -28,6 +28,9 @@ typedef struct vpsde_delivery {
     double nfe; /* rows evaluated, all kinds */
 } vpsde_delivery;
 
+/* int32: the class of each row that a table is about, where its run has classes. */
+extern const vpsde_column vpsde_class_column;
+
 /* The ledger of n rows: nfe_log may be NULL. */
 typedef struct vpsde_ledger {
     const int32_t *nfe, *nfe_log;

@@ -60,15 +60,6 @@ static const vpsde_column field_columns[VPSDE_N_FIELDS] = {
          "node"},
 };
 
-static const vpsde_column class_column = {
-    .name = "class",
-    .units = "1",
-    .description = "class that the model was asked for, -1: none",
-    .type = VPSDE_I32,
-    .dims = "",
-    .width = 1,
-};
-
 static void set_columns(struct vpsde_report_parts *parts, const vpsde_report *report)
 {
     const vpsde_model *model = report->run->model;
@@ -93,7 +84,7 @@ static void set_columns(struct vpsde_report_parts *parts, const vpsde_report *re
                                                 : "time dim";
         column->width = report->n_stored * vpsde_field_width(report, f);
     }
-    if (report->run->classes) parts->columns[n++] = class_column;
+    if (report->run->classes) parts->columns[n++] = vpsde_class_column;
     parts->table.columns = parts->columns;
     parts->table.n_columns = n;
 }

@@ -177,7 +177,7 @@ static vpsde_status run_block(worker *w, uint64_t first, size_t count)
         }
     }
     for (size_t i = 0; i < count; i++) finish_row(w, i);
-    return vpsde_bound_write(all->delivery, w->rows, first, count);
+    return vpsde_bound_write(all->delivery, all->run, w->rows, first, count);
 }
 
 static vpsde_status worker_create(worker *w, const bound *all)

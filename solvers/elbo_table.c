@@ -5,7 +5,7 @@
 
 #include "core/mem.h"
 
-enum { N_COLUMNS = VPSDE_N_BOUNDS + VPSDE_N_PER_STEP + 2, FACTS_MAX = 16 };
+enum { N_COLUMNS = VPSDE_N_BOUNDS + VPSDE_N_PER_STEP + 3, FACTS_MAX = 16 };
 
 static const vpsde_column bounds[VPSDE_N_BOUNDS] = {
     [VPSDE_BOUND_ELBO] = {.name = "elbo",
@@ -180,6 +180,7 @@ vpsde_status vpsde_bound_begin(vpsde_delivery *delivery, const vpsde_elbo *run, 
     vpsde_table table = {
         .first = run->first, .count = run->count, .columns = columns, .facts = facts};
     table.n_columns = collect_columns(columns, run->grid->n_steps);
+    if (run->classes) columns[table.n_columns++] = vpsde_class_column;
     table.n_facts = collect_facts(facts, run, pilot_nfe);
     return begin(delivery, run, &table, sink);
 }
@@ -191,8 +192,8 @@ static void blank(double *values, size_t n)
     for (size_t e = 0; e < n; e++) values[e] = (double)NAN;
 }
 
-vpsde_status vpsde_bound_write(vpsde_delivery *delivery, vpsde_bound_rows *rows, uint64_t first,
-                               size_t n)
+vpsde_status vpsde_bound_write(vpsde_delivery *delivery, const vpsde_elbo *run,
+                               vpsde_bound_rows *rows, uint64_t first, size_t n)
 {
     const size_t n_steps = rows->n_steps;
     const void *data[N_COLUMNS];
@@ -208,6 +209,7 @@ vpsde_status vpsde_bound_write(vpsde_delivery *delivery, vpsde_bound_rows *rows,
     for (size_t c = 0; c < VPSDE_N_PER_STEP; c++) data[column++] = rows->per_step[c];
     data[column++] = rows->nfe;
     data[column++] = rows->status;
+    if (run->classes) data[column++] = run->classes + (first - run->first);
     const vpsde_ledger ledger = {.nfe = rows->nfe, .status = rows->status};
     return vpsde_delivery_write(delivery, first, n, data, &ledger);
 }

@@ -35,7 +35,7 @@ void vpsde_bound_rows_destroy(vpsde_bound_rows *rows); /* NULL is fine */
 vpsde_status vpsde_bound_begin(vpsde_delivery *delivery, const vpsde_elbo *run, size_t pilot_nfe,
                                vpsde_sink *sink);
 /* Hands rows on as samples first .. first + n - 1; rows that failed become NaN. */
-vpsde_status vpsde_bound_write(vpsde_delivery *delivery, vpsde_bound_rows *rows, uint64_t first,
-                               size_t n);
+vpsde_status vpsde_bound_write(vpsde_delivery *delivery, const vpsde_elbo *run,
+                               vpsde_bound_rows *rows, uint64_t first, size_t n);
 
 #endif

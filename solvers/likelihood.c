@@ -96,7 +96,7 @@ static vpsde_status open_block(const void *context, void **block)
 static vpsde_status deliver(const void *context, void *block, uint64_t first, size_t n)
 {
     const score_job *job = context;
-    return vpsde_score_write(job->delivery, block, first, n);
+    return vpsde_score_write(job->delivery, job->flow.run, block, first, n);
 }
 
 static void close_block(void *block) { vpsde_score_rows_destroy(block); }

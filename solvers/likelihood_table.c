@@ -7,7 +7,12 @@
 #include "core/mem.h"
 #include "solvers/budget.h"
 
-enum { N_COLUMNS = VPSDE_N_SCORES + 4, FACTS_MAX = 24 + VPSDE_PARAM_MAX, WORD = 48 };
+enum {
+    N_COLUMNS = VPSDE_N_SCORES + 4,
+    WITH_CLASS = N_COLUMNS + 1,
+    FACTS_MAX = 24 + VPSDE_PARAM_MAX,
+    WORD = 48
+};
 
 static const vpsde_column columns[N_COLUMNS] = {
     [VPSDE_SCORE_LOGP] = {.name = "logp",
@@ -229,7 +234,7 @@ vpsde_status vpsde_score_begin(vpsde_delivery *delivery, const vpsde_likelihood 
                                const double *param, vpsde_sink *sink)
 {
     facts f = {.n = 0};
-    vpsde_column described[N_COLUMNS];
+    vpsde_column described[WITH_CLASS];
     char *path;
     collect_facts(&f, run, param);
     for (size_t c = 0; c < N_COLUMNS; c++) {
@@ -238,6 +243,7 @@ vpsde_status vpsde_score_begin(vpsde_delivery *delivery, const vpsde_likelihood 
         described[c].width = 1;
         if (!described[c].units) described[c].units = "1";
     }
+    described[N_COLUMNS] = vpsde_class_column;
     VPSDE_TRY(
         vpsde_table_path(&path, "likelihood", run->label ? run->label : run->integrator->name));
     const vpsde_table table = {
@@ -245,7 +251,7 @@ vpsde_status vpsde_score_begin(vpsde_delivery *delivery, const vpsde_likelihood 
         .first = run->first,
         .count = run->count,
         .columns = described,
-        .n_columns = N_COLUMNS,
+        .n_columns = run->classes ? WITH_CLASS : N_COLUMNS,
         .facts = f.fact,
         .n_facts = f.n,
     };
@@ -256,10 +262,10 @@ vpsde_status vpsde_score_begin(vpsde_delivery *delivery, const vpsde_likelihood 
 
 /* ---- delivery -------------------------------------------------------------------------------- */
 
-vpsde_status vpsde_score_write(vpsde_delivery *delivery, vpsde_score_rows *rows, uint64_t first,
-                               size_t n)
+vpsde_status vpsde_score_write(vpsde_delivery *delivery, const vpsde_likelihood *run,
+                               vpsde_score_rows *rows, uint64_t first, size_t n)
 {
-    const void *data[N_COLUMNS];
+    const void *data[WITH_CLASS];
     size_t column = 0;
     for (size_t i = 0; i < n; i++) {
         for (size_t c = 0; rows->status[i] != VPSDE_ROW_OK && c < VPSDE_N_SCORES; c++) {
@@ -271,6 +277,7 @@ vpsde_status vpsde_score_write(vpsde_delivery *delivery, vpsde_score_rows *rows,
     data[column++] = rows->jvp;
     data[column++] = rows->rejected;
     data[column++] = rows->status;
+    if (run->classes) data[column++] = run->classes + (first - run->first);
     const vpsde_ledger ledger = {.nfe = rows->nfe, .status = rows->status};
     return vpsde_delivery_write(delivery, first, n, data, &ledger);
 }

@@ -39,7 +39,7 @@ void vpsde_score_rows_destroy(vpsde_score_rows *rows); /* NULL is fine */
 vpsde_status vpsde_score_begin(vpsde_delivery *delivery, const vpsde_likelihood *run,
                                const double *param, vpsde_sink *sink);
 /* Hands rows on as samples first .. first + n - 1; rows that failed become NaN. */
-vpsde_status vpsde_score_write(vpsde_delivery *delivery, vpsde_score_rows *rows, uint64_t first,
-                               size_t n);
+vpsde_status vpsde_score_write(vpsde_delivery *delivery, const vpsde_likelihood *run,
+                               vpsde_score_rows *rows, uint64_t first, size_t n);
 
 #endif

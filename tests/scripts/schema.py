@@ -71,6 +71,7 @@ RUNS = [  # verb, input, output, overrides
     ("bench", "--folder=.", "machine"),
     ("sample", "net.yaml", "images"),
     ("edit", "classes.yaml", "classes-edit", "edit.t0=0.4", "data.labels=labels.npy"),
+    ("likelihood", "classes.yaml", "classes-likelihood", "data.labels=labels.npy", "likelihood.estimators=[pf-ode, chain]"),
     ("inpaint", "net.yaml", "image-inpaint", "inpaint.mask={rows: [0, 2]}", "inpaint.jump_length=2"),
     ("likelihood", "net.yaml", "levels"),
     ("elbo", "net.yaml", "image-elbo"),

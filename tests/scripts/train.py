@@ -187,6 +187,8 @@ def labels_serve_likelihoods():
     with h5py.File("density.h5") as f, h5py.File("bound.h5") as g:
         assert np.abs(f["likelihood/dopri5/logp"][:] - exact).max() < 2e-3, (f["likelihood/dopri5/logp"][:], exact)
         name = list(g["elbo"])[0]
+        for group in (f["likelihood/dopri5"], g[f"elbo/{name}"]):
+            assert np.array_equal(group["class"][:], classes[1:]) and group["class"].dtype == np.int32
         bound, error = g[f"elbo/{name}/elbo"][:], g[f"elbo/{name}/elbo_stderr"][:]
         assert (bound < exact + 6 * error).all() and (bound > exact - 1).all(), (bound, exact)
 
