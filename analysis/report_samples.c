@@ -97,6 +97,22 @@ static vpsde_status put_distances(const vpsde_page *r)
     return VPSDE_OK;
 }
 
+/* After how many samples the classes begin again; 0 where they do not, or there are none. */
+static vpsde_status find_period(size_t *period, const vpsde_page *r, const vpsde_h5_node *run,
+                                size_t shown)
+{
+    double *class;
+    size_t n, at = 1;
+    VPSDE_TRY(vpsde_page_column(&class, &n, r, run->path, "class"));
+    if (n > shown) n = shown;
+    for (size_t i = 1; i < n; i++) {
+        if (class[i] != class[i % at]) at = i + 1;
+    }
+    *period = at > 1 && at < n ? at : 0;
+    free(class);
+    return VPSDE_OK;
+}
+
 /* The first samples' first two coordinates, or their pictures. */
 static vpsde_status put_states(const vpsde_page *r, const vpsde_h5_node *run, size_t n_runs)
 {
@@ -113,9 +129,12 @@ static vpsde_status put_states(const vpsde_page *r, const vpsde_h5_node *run, si
     if (n > most) n = most;
     if (n == 0) return VPSDE_OK;
     double *values;
+    size_t period;
+    VPSDE_TRY(find_period(&period, r, run, n));
     VPSDE_TRY(vpsde_page_rows(&values, r, final, n));
     vpsde_json_object(j, NULL);
     vpsde_json_text(j, "name", vpsde_h5_node_name(run));
+    if (period > 0) vpsde_json_number(j, "period", (double)period);
     vpsde_json_number(j, "count", (double) final->dims[0]);
     vpsde_json_number(j, "shown", (double)n);
     vpsde_page_state_put_shape(j, &state);

@@ -39,7 +39,8 @@ function sampleSheets(runs) {
     const cell = el("div", {}, canvas);
     responsive(cell, (width) => {
       const zoom = Math.max(1, Math.min(6, Math.round(56 / run.columns)));
-      const columns = Math.max(1, Math.min(run.shown, Math.floor((width + 2 * zoom) / ((run.columns + 2) * zoom))));
+      const fit = Math.max(1, Math.min(run.shown, Math.floor((width + 2 * zoom) / ((run.columns + 2) * zoom))));
+      const columns = run.period && run.period <= fit ? fit - (fit % run.period) : fit; // a class keeps its column
       const rows = Math.min(Math.ceil(run.shown / columns), runs.length > 3 ? 2 : 4);
       drawPictures(canvas, run, pixels, 0, columns, rows, 2);
       canvas.style.width = `${canvas.width * zoom}px`;

@@ -468,6 +468,20 @@ def shapes():
             assert result.returncode in (0, code) and result.stderr.count("\n") <= 1, (shape, at, to, result.returncode, result.stderr)
 
 
+def classes_keep_their_column(browser):
+    """Where classes go round, so do the columns of a sheet: nine pictures of eight in a row, of four classes."""
+    shutil.copy("images.h5", "classes.h5")
+    for classes, columns in (([0, 1, 2, 3, 0, 1, 2, 3, 0], 8), ([0, 0, 1, 0, 0, 1, 0, 0, 1], 9), ([0, 1, 2, 3, 4, 5, 6, 7, 8], 9), ([0, 1, 2, 3, 0, 1, 2, 3, 1], 9)):
+        with h5py.File("classes.h5", "r+") as f:
+            for group in f["runs"].values():
+                group.pop("class", None)
+                group["class"] = np.array(classes, np.int32)
+        page("classes", "--force")
+        browser.open("classes.html", 1400, "light")
+        assert browser.js("document.querySelector('.sheet canvas').width") == columns * (8 + 2) - 2, (classes, columns)
+    browser.silent("classes.html")
+
+
 def many_nodes(browser):
     """However many nodes are stored, a page has a bounded part of them, the first and the last among them."""
     n, solvers = 60000, 4
@@ -682,6 +696,7 @@ with tempfile.TemporaryDirectory() as folder:
         thermodynamics(tables, told, browser)
         controls(browser)
         hostile(browser)
+        classes_keep_their_column(browser)
         many_nodes(browser)
         own_steps(browser)
     finally:
