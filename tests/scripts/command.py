@@ -308,6 +308,10 @@ def train_and_resume():
     np.save("points.npy", rng.normal(size=(500, 2)))
     with open("train.yaml", "w") as f:
         f.write(TRAIN)
+    for section in ("likelihood: {budget: false}", "elbo: {steps: 20}"):  # of what the training will give
+        with open("both.yaml", "w") as f:
+            f.write(TRAIN + section + "\n")
+        assert "mlp, 2 dimensions" in run("check", "both.yaml").stdout
     run("train", "train.yaml", "-o", "whole.safetensors")
     process = subprocess.Popen([vpsde, "train", "train.yaml", "-o", "cut.safetensors", "--set", "train.steps=40", "-q"])
     for _ in range(2000):
