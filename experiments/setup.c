@@ -64,13 +64,21 @@ static vpsde_status open_config(vpsde_setup *s, const vpsde_cli *cli)
     return vpsde_config_open(&s->config, cli->input, cli->overrides, cli->n_overrides);
 }
 
-enum { DERIVED_MAX = 2 };
+enum { DERIVED_MAX = 2, COLOURS_MAX = 4 };
 
-/* "model.shape=[1, 14, 14]" for rows that are images (row, column) or (channel, row, column). */
+/* "model.shape=[1, 14, 14]" for rows that are images (row, column) or (channel, row, column). Pictures
+ * with the colour last would become many channels of a few columns. */
 static vpsde_status shape_override(char **override, const vpsde_data *data)
 {
     const size_t rank = vpsde_data_rank(data), *const shape = vpsde_data_shape(data);
     if (rank != 2 && rank != 3) return VPSDE_OK;
+    if (rank == 3 && shape[2] < shape[0] && shape[2] <= COLOURS_MAX) {
+        return vpsde_fail(
+            VPSDE_EDATA,
+            "%s: rows of the shape (%zu, %zu, %zu) would be %zu channels of %zu x %zu "
+            "pixels; expected (channel, row, column), or model.shape if this is meant",
+            vpsde_data_path(data), shape[0], shape[1], shape[2], shape[0], shape[1], shape[2]);
+    }
     return vpsde_format(override, "model.shape=[%zu, %zu, %zu]", rank == 3 ? shape[0] : 1,
                         shape[rank - 2], shape[rank - 1]);
 }

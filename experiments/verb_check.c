@@ -103,7 +103,8 @@ static vpsde_status run(const vpsde_cli *cli)
     const unsigned rest = uses & ~(apart[0] | apart[1] | apart[2]);
     unsigned told = 0;
     VPSDE_TRY(check_as(&told, cli, rest, true));
-    for (size_t i = 0; i < sizeof(apart) / sizeof(apart[0]) && !cli->resolved; i++) {
+    if (cli->resolved || (uses & VPSDE_USES_TRAIN)) return VPSDE_OK; /* no network to ask yet */
+    for (size_t i = 0; i < sizeof(apart) / sizeof(apart[0]); i++) {
         if (!(uses & apart[i]) || (told & apart[i])) continue;
         VPSDE_TRY(check_as(&told, cli, (uses & VPSDE_USES_DATA) | apart[i], false));
     }

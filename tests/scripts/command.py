@@ -308,6 +308,10 @@ def train_and_resume():
     np.save("points.npy", rng.normal(size=(500, 2)))
     with open("train.yaml", "w") as f:
         f.write(TRAIN)
+    for section in ("likelihood: {budget: false}", "elbo: {steps: 20}"):  # of what the training will give
+        with open("both.yaml", "w") as f:
+            f.write(TRAIN + section + "\n")
+        assert "mlp, 2 dimensions" in run("check", "both.yaml").stdout
     run("train", "train.yaml", "-o", "whole.safetensors")
     process = subprocess.Popen([vpsde, "train", "train.yaml", "-o", "cut.safetensors", "--set", "train.steps=40", "-q"])
     for _ in range(2000):
@@ -342,6 +346,11 @@ def images():
         f.write("model: {path: images.safetensors}\nsampler: {solver: ddim, steps: 3, count: 5}\n")
     refused = run("train", "images.yaml", "-o", "images.safetensors", "--set", "model.shape=[1, 4, 5]", code=3).stderr
     assert "model.shape" in refused and "24" in refused, refused
+    np.save("last.npy", np.load("images.npy")[..., None])
+    last = ("train", "images.yaml", "-o", "last.safetensors", "-q", "--set", "data.path=last.npy")
+    assert "(4, 6, 1) would be 4 channels of 6 x 1 pixels" in run(*last, code=4).stderr
+    assert "the model's is (1, 4, 6)" in run(*last, "--set", "model.shape=[1, 4, 6]", code=4).stderr
+    run(*last, "--set", "model.shape=[4, 6, 1]")
     refused = run("train", "images.yaml", "-o", "images.safetensors", "--set", "model.shape=[4, 6]", code=3).stderr
     assert "[channel, row, column]" in refused, refused
     run("train", "images.yaml", "-o", "images.safetensors", "--set", "train.warmup=400", "--set", "data.pool=2", "-q")
