@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <vpsde/vpsde.h>
 
@@ -15,6 +16,7 @@ static void print_row(const char *name, const char *text, const char *source)
 
 static void print_params(const vpsde_param *table)
 {
+    if (!isatty(STDOUT_FILENO)) return; /* in a pipe: one name a line */
     for (size_t i = 0; i < vpsde_param_count(table); i++) {
         const vpsde_param *p = &table[i];
         char value[64];
@@ -103,8 +105,7 @@ const vpsde_verb vpsde_verb_list = {
     .name = "list",
     .input = "WHAT",
     .summary = "Prints what is registered: solvers, schedules, grids, models, metrics, verbs.",
-    .doc =
-        "The first word of a line is the name to use in a configuration. Lines that begin with a "
-        "blank are parameters of the name above them, with their defaults.",
+    .doc = "The first word of each line is the name to use in a configuration; in a pipe there is "
+           "one line a name. On a terminal each name is followed by its parameters.",
     .run = run,
 };

@@ -23,13 +23,9 @@ def same_line(ours, theirs):
     return abs(float(a[1]) - float(b[1])) < 0.015
 
 
-def listed():
-    return re.findall(r"^[\w-]+", run("list", "solvers").stdout, re.M)
-
-
 def everything_has_its_order():
     page = run("verify", "--markdown", "-o", "verify.h5").stdout
-    assert len(listed()) == len(re.findall(r"^\| `[\w-]+` \| (?:\d+|adaptive) \|", page, re.M))
+    assert run("list", "solvers").stdout.count("\n") == len(re.findall(r"^\| `[\w-]+` \| (?:\d+|adaptive) \|", page, re.M))
     with open(source + "/docs/solvers.md") as f:
         kept = f.read()
     pairs = list(zip(page.splitlines(), kept.splitlines()))
@@ -40,7 +36,7 @@ def everything_has_its_order():
         g = f["verify"]
         solvers = g["solver"].attrs["flag_meanings"]
         solvers = (solvers.decode() if isinstance(solvers, bytes) else solvers).split()
-        assert solvers == listed()
+        assert solvers == [line.split()[0] for line in run("list", "solvers").stdout.splitlines()]
         measured = g["kind"][:] > 0
         assert g["pass"][:].all() and measured.sum() > 20
         declared, claimed = g["declared"][:], g["claimed"][:]
