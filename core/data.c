@@ -2,7 +2,6 @@
 
 #include <math.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -167,16 +166,7 @@ bool vpsde_data_is_8bit(const vpsde_data *data)
     return data->element->kind == 'u' && data->element->size == 1;
 }
 
-const char *vpsde_data_type(char text[VPSDE_DATA_TYPE], const vpsde_data *data)
-{
-    const char kind = data->element->kind;
-    const char *word = kind == 'f' ? "float" : kind == 'i' ? "int" : kind == 'u' ? "uint" : "bool";
-    if (kind == 'b')
-        (void)snprintf(text, VPSDE_DATA_TYPE, "%s", word);
-    else
-        (void)snprintf(text, VPSDE_DATA_TYPE, "%s%zu", word, 8 * data->element->size);
-    return text;
-}
+const char *vpsde_data_type(const vpsde_data *data) { return data->element->name; }
 
 const char *vpsde_data_sha256(const vpsde_data *data) { return data->sha256; }
 

@@ -26,8 +26,7 @@ size_t vpsde_data_rank(const vpsde_data *data); /* axes after the row */
 const size_t *vpsde_data_shape(const vpsde_data *data);
 bool vpsde_data_is_8bit(const vpsde_data *data); /* unsigned bytes */
 /* "uint8", "float64", ...: what the values are held as. */
-enum { VPSDE_DATA_TYPE = 16 };
-const char *vpsde_data_type(char text[VPSDE_DATA_TYPE], const vpsde_data *data);
+const char *vpsde_data_type(const vpsde_data *data);
 const char *vpsde_data_sha256(const vpsde_data *data); /* hex, of the file's bytes */
 const char *vpsde_data_path(const vpsde_data *data);
 

@@ -25,9 +25,10 @@ CONVERT(from_f4, float, x[e])
 CONVERT(from_f8, double, x[e])
 
 static const vpsde_element elements[] = {
-    {'b', 1, from_b1}, {'u', 1, from_u1}, {'u', 2, from_u2}, {'u', 4, from_u4},
-    {'u', 8, from_u8}, {'i', 1, from_i1}, {'i', 2, from_i2}, {'i', 4, from_i4},
-    {'i', 8, from_i8}, {'f', 2, from_f2}, {'f', 4, from_f4}, {'f', 8, from_f8},
+    {'b', 1, "bool", from_b1},    {'u', 1, "uint8", from_u1},   {'u', 2, "uint16", from_u2},
+    {'u', 4, "uint32", from_u4},  {'u', 8, "uint64", from_u8},  {'i', 1, "int8", from_i1},
+    {'i', 2, "int16", from_i2},   {'i', 4, "int32", from_i4},   {'i', 8, "int64", from_i8},
+    {'f', 2, "float16", from_f2}, {'f', 4, "float32", from_f4}, {'f', 8, "float64", from_f8},
 };
 
 const vpsde_element *vpsde_element_find(char kind, size_t size)

@@ -16,6 +16,7 @@ enum {
 typedef struct vpsde_element {
     char kind; /* b, u, i, f as in NumPy */
     size_t size;
+    const char *name; /* "uint8" */
     void (*convert)(size_t count, double *out, const void *values, double scale, double shift);
 } vpsde_element;
 

@@ -91,15 +91,13 @@ static vpsde_status describe_hdf5(const char *path)
 
 static vpsde_status describe_data(const char *path)
 {
-    char type[VPSDE_DATA_TYPE];
     vpsde_data *data;
     VPSDE_TRY(vpsde_data_open(&data, path));
     printf("data         %s\nrows         %zu\nshape        (", path, vpsde_data_rows(data));
     for (size_t i = 0; i < vpsde_data_rank(data); i++) {
         printf("%s%zu", i ? ", " : "", vpsde_data_shape(data)[i]);
     }
-    printf(")\ntype         %s\nsha256       %s\n", vpsde_data_type(type, data),
-           vpsde_data_sha256(data));
+    printf(")\ntype         %s\nsha256       %s\n", vpsde_data_type(data), vpsde_data_sha256(data));
     vpsde_data_close(data);
     return VPSDE_OK;
 }

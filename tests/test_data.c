@@ -87,28 +87,29 @@ static void reads_npy(void **state)
 static void reads_every_type(void **state)
 {
     static const struct {
-        const char *descr;
+        const char *descr, *type;
         unsigned char bytes[16];
         size_t n;
         double first, second;
     } cases[] = {
-        {"|b1", {1, 0}, 2, 1, 0},
-        {"|u1", {255, 1}, 2, 255, 1},
-        {"|i1", {255, 1}, 2, -1, 1},
-        {"<u2", {0, 1, 0xff, 0xff}, 4, 256, 65535},
-        {">u2", {0, 1, 0xff, 0xff}, 4, 1, 65535},
-        {"<i2", {0xfe, 0xff, 1, 0}, 4, -2, 1},
-        {">u4", {0x80, 0, 0, 0, 0, 0, 0, 1}, 8, 2147483648.0, 1},
-        {"<i4", {0, 0, 0, 0x80, 1, 0, 0, 0}, 8, -2147483648.0, 1},
-        {"<u8", {0, 0, 0, 0, 0, 0, 0, 0x80, 1}, 16, 9223372036854775808.0, 1},
+        {"|b1", "bool", {1, 0}, 2, 1, 0},
+        {"|u1", "uint8", {255, 1}, 2, 255, 1},
+        {"|i1", "int8", {255, 1}, 2, -1, 1},
+        {"<u2", "uint16", {0, 1, 0xff, 0xff}, 4, 256, 65535},
+        {">u2", "uint16", {0, 1, 0xff, 0xff}, 4, 1, 65535},
+        {"<i2", "int16", {0xfe, 0xff, 1, 0}, 4, -2, 1},
+        {">u4", "uint32", {0x80, 0, 0, 0, 0, 0, 0, 1}, 8, 2147483648.0, 1},
+        {"<i4", "int32", {0, 0, 0, 0x80, 1, 0, 0, 0}, 8, -2147483648.0, 1},
+        {"<u8", "uint64", {0, 0, 0, 0, 0, 0, 0, 0x80, 1}, 16, 9223372036854775808.0, 1},
         {">i8",
+         "int64",
          {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfd, 0, 0, 0, 0, 0, 0, 0, 5},
          16,
          -3,
          5},
-        {"<f2", {0, 0x3c, 0, 0xc0}, 4, 1, -2},
-        {">f4", {0x3f, 0x80, 0, 0, 0xbf, 0, 0, 0}, 8, 1, -0.5},
-        {">f8", {0x3f, 0xf0, 0, 0, 0, 0, 0, 0, 0x40}, 16, 1, 2},
+        {"<f2", "float16", {0, 0x3c, 0, 0xc0}, 4, 1, -2},
+        {">f4", "float32", {0x3f, 0x80, 0, 0, 0xbf, 0, 0, 0}, 8, 1, -0.5},
+        {">f8", "float64", {0x3f, 0xf0, 0, 0, 0, 0, 0, 0, 0x40}, 16, 1, 2},
     };
     unsigned char bytes[FILE_MAX];
     char dictionary[128];
@@ -121,6 +122,7 @@ static void reads_every_type(void **state)
         assert_int_equal(vpsde_data_rows(data), 2);
         assert_int_equal(vpsde_data_dim(data), 1);
         assert_int_equal(vpsde_data_is_8bit(data), i == 1);
+        assert_string_equal(vpsde_data_type(data), cases[i].type);
         assert_ok(vpsde_data_read(data, out, 0, 2, 1, 0));
         assert_true(out[0] == cases[i].first && out[1] == cases[i].second);
         vpsde_data_close(data);
