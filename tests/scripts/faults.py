@@ -242,9 +242,9 @@ def integrations_that_fail():
             assert f.attrs["status"] == b"complete" and list(f["runs"]) == [label]
 
 
-def put_down(path):
+def put_down(path, config="long.yaml"):
     """A run that has begun, stopped in its tracks."""
-    process = subprocess.Popen([vpsde, "sample", "long.yaml", "-o", path, "-q", "--threads", "1"], stderr=subprocess.PIPE, text=True, env=runs.ENV)
+    process = subprocess.Popen([vpsde, "sample", config, "-o", path, "-q", "--threads", "1"], stderr=subprocess.PIPE, text=True, env=runs.ENV)
     while not os.path.exists(path + ".parts/part-000000-000000") and process.poll() is None:
         time.sleep(0.002)
     process.send_signal(signal.SIGSTOP)
@@ -276,19 +276,47 @@ def disks_that_fill_up():
         subprocess.run(["umount", "disk"], check=True)
 
 
-def damaged_parts():
-    """Row 27: a part with a changed byte is set aside, and what it held is computed again."""
-    process = put_down("cut.h5")
+def resuming_another_run():
+    """Row 26: another checkpoint, a configuration that was edited, an unfinished run in the way; put back, it goes on."""
+    network("net.safetensors", 0.1)
+    write("net.yaml", "process: {schedule: vp-linear}\nmodel: {path: net.safetensors}\n" + SAMPLE[SAMPLE.index("sampler:"):])
+    runs.call(vpsde, "sample", "net.yaml", "-o", "whole.h5", "-q")
+    process = put_down("net.h5", "net.yaml")
     process.kill()
     process.communicate()
-    with open("cut.h5.parts/part-000000-000000", "r+b") as f:
+    network("net.safetensors", 0.2)
+    fails("resume", "net.h5", code=4, words="net.safetensors: the model file has changed")
+    network("net.safetensors", 0.1)
+    begun = open("net.h5.parts/config.yaml").read()
+    assert "12000" in begun
+    write("net.h5.parts/config.yaml", begun.replace("12000", "11000"))
+    fails("resume", "net.h5", code=6, words="config.yaml: is damaged or edited (sampler.count: 12000, now 11000)")
+    write("net.h5.parts/config.yaml", begun)
+    fails("sample", "few.yaml", "-o", "net.h5", code=7, words="vpsde resume")
+    runs.call(vpsde, "resume", "net.h5", "-q")
+    assert runs.logical("net.h5") == runs.logical("whole.h5")
+
+
+def change_a_byte(path):
+    with open(path, "r+b") as f:
         f.seek(300)
         byte = f.read(1)
         f.seek(300)
         f.write(bytes([byte[0] ^ 1]))
-    runs.call(vpsde, "resume", "cut.h5", "-q")
-    assert runs.logical("cut.h5") == runs.logical("long.h5")
-    assert not os.path.exists("cut.h5.parts")
+
+
+def damaged_parts():
+    """Row 27: a part that is changed, gone, a folder or a pipe is set aside, and what it held is computed again."""
+    replaced_by = lambda make: lambda path: (os.remove(path), make(path))
+    for damage in (change_a_byte, os.remove, replaced_by(os.mkdir), replaced_by(os.mkfifo)):
+        process = put_down("cut.h5")
+        process.kill()
+        process.communicate()
+        damage("cut.h5.parts/part-000000-000000")
+        runs.call(vpsde, "resume", "cut.h5", "-q")
+        assert runs.logical("cut.h5") == runs.logical("long.h5")
+        assert not os.path.exists("cut.h5.parts")
+        os.remove("cut.h5")
 
 
 def every_named_test_exists():
@@ -312,6 +340,7 @@ with tempfile.TemporaryDirectory(dir=runs.FAST) as folder:
         test()
     runs.call(vpsde, "sample", "long.yaml", "-o", "long.h5", "-q")
     disks_that_fill_up()
+    resuming_another_run()
     damaged_parts()
     a_crash_is_a_kill()
     times_do_not_matter()
