@@ -298,10 +298,12 @@ def resuming_another_run():
 
 
 def change_a_byte(path):
+    """Three quarters into the file: the run does not end if the checksum of the part is not looked at."""
+    at = os.path.getsize(path) * 3 // 4
     with open(path, "r+b") as f:
-        f.seek(300)
+        f.seek(at)
         byte = f.read(1)
-        f.seek(300)
+        f.seek(at)
         f.write(bytes([byte[0] ^ 1]))
 
 
