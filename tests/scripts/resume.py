@@ -88,9 +88,22 @@ def timed(verb, whole):
 def put_down(verb="sample"):
     """A run that has begun and is not finished."""
     process = subprocess.Popen([vpsde, verb, "conf.yaml", "-o", "cut.h5", "-q", "--threads", "1"], stderr=subprocess.PIPE, text=True)
-    while not glob.glob("cut.h5.parts/part-*"):
+    while not glob.glob("cut.h5.parts/part-*") and process.poll() is None:
         time.sleep(0.002)
     return process
+
+
+def halted():
+    """A run that has begun, stands still and cannot have finished, however slow this test is."""
+    for _ in range(50):
+        process = put_down()
+        process.send_signal(signal.SIGSTOP)
+        if glob.glob("cut.h5.parts/part-*") and not os.path.exists("cut.h5"):
+            return process
+        process.send_signal(signal.SIGCONT)
+        process.communicate()
+        os.remove("cut.h5")
+    raise AssertionError("no run could be halted before its end")
 
 
 def refusals():
@@ -138,8 +151,9 @@ def nobody_is_replaced():
     theirs = open("likelihood.h5", "rb").read()
     for forced in (False, True):
         os.remove("cut.h5")
-        process = put_down()
+        process = halted()
         shutil.copy("likelihood.h5", "cut.h5")
+        process.send_signal(signal.SIGCONT)
         message = process.communicate()[1]
         assert process.returncode == 7 and message.count("\n") == 1, (process.returncode, message)
         assert "cut.h5: was made by somebody else" in message and "'vpsde resume cut.h5' goes on" in message, message
@@ -180,18 +194,18 @@ def messages_say_what_to_do():
         message = run("resume", name, code=4)
         assert f"{name}: is of a training; 'vpsde train CONFIG -o net.safetensors --resume'" in message, message
     os.remove("cut.h5")
-    process = put_down()
+    process = halted()
     process.kill()
-    process.wait()
+    process.communicate()
     whole = open("cut.h5.parts/manifest", "rb").read()
     open("cut.h5.parts/manifest", "w").close()
     assert "cut.h5.parts/manifest: is not a manifest" in run("resume", "cut.h5", code=6)
     open("cut.h5.parts/manifest", "wb").write(whole)
     run("resume", "cut.h5", "-q")
     os.remove("cut.h5")
-    process = put_down()
-    while os.path.exists("cut.h5.parts"):  # somebody tidies up
-        shutil.rmtree("cut.h5.parts", ignore_errors=True)
+    process = halted()
+    shutil.rmtree("cut.h5.parts")  # somebody tidies up
+    process.send_signal(signal.SIGCONT)
     message = process.communicate()[1]
     assert process.returncode == 6 and "resume" not in message and "cut.h5.parts" in message, (process.returncode, message)
     run("sample", "conf.yaml", "-o", "cut.h5", "-q")
