@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "analysis/metrics.h"
+#include "core/parallel.h"
 
 enum { ROWS = 4096 }; /* between two looks at the stop flag */
 
@@ -13,7 +14,7 @@ static vpsde_status measure(vpsde_statistic *out, const vpsde_metric_input *in)
     for (size_t first = 0; first < in->n; first += ROWS) {
         const size_t n = in->n - first < ROWS ? in->n - first : ROWS;
         const int32_t *const classes = in->classes ? in->classes + first : NULL;
-        VPSDE_TRY(vpsde_metric_look(in, first));
+        VPSDE_TRY(vpsde_check_stop(in->stop));
         VPSDE_TRY(vpsde_model_log_p_of(in->model, n, &in->end, classes, in->x + first * in->d,
                                        out->column + first));
     }

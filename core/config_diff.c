@@ -113,15 +113,10 @@ static const char *find(const leaves *l, const char *path)
 static vpsde_status tell(char **out, size_t *n, const char *path, const char *before,
                          const char *now)
 {
-    char *longer;
     if (++*n > SHOWN + 1) return VPSDE_OK;
-    VPSDE_TRY(*n > SHOWN ? vpsde_format(&longer, "%s; ...", *out)
-                         : vpsde_format(&longer, "%s%s%s: %.*s, now %.*s", *out, **out ? "; " : "",
-                                        path, WORD, before ? before : "not there", WORD,
-                                        now ? now : "not there"));
-    free(*out);
-    *out = longer;
-    return VPSDE_OK;
+    if (*n > SHOWN) return vpsde_append(out, "; ...");
+    return vpsde_append(out, "%s%s: %.*s, now %.*s", **out ? "; " : "", path, WORD,
+                        before ? before : "not there", WORD, now ? now : "not there");
 }
 
 static vpsde_status compare(char **out, const leaves *before, const leaves *now)

@@ -41,17 +41,40 @@ vpsde_status vpsde_strdup(char **out, const char *text)
     return VPSDE_OK;
 }
 
+static vpsde_status format_in(char **out, const char *format, va_list args)
+{
+    if (vasprintf(out, format, args) >= 0) return VPSDE_OK;
+    *out = NULL;
+    return vpsde_fail(VPSDE_ENOMEM, "cannot allocate a message");
+}
+
 vpsde_status vpsde_format(char **out, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    const int length = vasprintf(out, format, args);
+    const vpsde_status status = format_in(out, format, args);
     va_end(args);
-    if (length < 0) {
-        *out = NULL;
-        return vpsde_fail(VPSDE_ENOMEM, "cannot allocate a message");
-    }
-    return VPSDE_OK;
+    return status;
+}
+
+vpsde_status vpsde_append(char **text, const char *format, ...)
+{
+    char *piece, *longer = NULL;
+    va_list args;
+    va_start(args, format);
+    vpsde_status status = format_in(&piece, format, args);
+    va_end(args);
+    if (status == VPSDE_OK) status = vpsde_format(&longer, "%s%s", *text ? *text : "", piece);
+    free(piece);
+    free(*text);
+    *text = longer;
+    return status;
+}
+
+bool vpsde_ends_in(const char *text, const char *end)
+{
+    const size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && strcmp(text + length - tail, end) == 0;
 }
 
 void vpsde_flatten(char *text)

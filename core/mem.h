@@ -20,6 +20,11 @@ vpsde_status vpsde_strdup(char **out, const char *text);
 /* printf into fresh memory to be freed. */
 vpsde_status vpsde_format(char **out, const char *format, ...) VPSDE_PRINTF(2, 3);
 
+/* The same at the end of *text, which is fresh memory or NULL for none yet. ENOMEM: it is freed, and NULL. */
+vpsde_status vpsde_append(char **text, const char *format, ...) VPSDE_PRINTF(2, 3);
+
+bool vpsde_ends_in(const char *text, const char *end);
+
 /* One line, and nothing in it that a terminal would obey: control characters (C0, DEL, and C1 in
  * UTF-8) become blanks. For text that comes from files. */
 void vpsde_flatten(char *text);

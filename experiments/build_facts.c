@@ -80,12 +80,7 @@ vpsde_status vpsde_build_lines(char **out)
     const build b = this_build();
     VPSDE_TRY(vpsde_strdup(out, "build:\n"));
     for (size_t i = 0; i < N_FACTS; i++) {
-        char *longer;
-        const vpsde_status status =
-            vpsde_format(&longer, "%s  %s: '%s'\n", *out, b.facts[i].name, b.facts[i].text);
-        free(*out);
-        *out = longer;
-        VPSDE_TRY(status);
+        VPSDE_TRY(vpsde_append(out, "  %s: '%s'\n", b.facts[i].name, b.facts[i].text));
     }
     return VPSDE_OK;
 }

@@ -18,8 +18,8 @@ typedef struct vpsde_cli {
     size_t n_overrides;
     size_t threads;     /* 0: all */
     const char *folder; /* NULL: not said */
-    const char
-        *reading_hint; /* of vpsde_progress_reading, for a verb that another one runs; or NULL */
+    /* of vpsde_progress_reading, for a verb that another one runs; or NULL */
+    const char *reading_hint;
     bool quiet, force, resume, resolved, markdown, json;
     vpsde_control control; /* progress on a terminal, stop on a signal */
 } vpsde_cli;

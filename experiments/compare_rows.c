@@ -91,11 +91,7 @@ size_t vpsde_compare_cases(const vpsde_setup *s)
 
 static vpsde_status append_word(char **words, const char *word)
 {
-    char *longer;
-    VPSDE_TRY(vpsde_format(&longer, "%s%s%s", *words ? *words : "", *words ? " " : "", word));
-    free(*words);
-    *words = longer;
-    return VPSDE_OK;
+    return vpsde_append(words, "%s%s", *words ? " " : "", word);
 }
 
 static vpsde_status make_meanings(layout *l, const vpsde_setup *s)

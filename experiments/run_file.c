@@ -76,11 +76,17 @@ static vpsde_status edited(const vpsde_run *run)
     return VPSDE_EIO;
 }
 
+/* A file of the run's folder. */
+static vpsde_status inside(char **path, const vpsde_run *run, const char *name)
+{
+    return vpsde_format(path, "%s.parts/%s", run->path, name);
+}
+
 static vpsde_status parse_manifest(vpsde_run *run)
 {
     char *text, *path;
     VPSDE_TRY(vpsde_parts_text(&text, run->parts, VPSDE_RUN_MANIFEST));
-    vpsde_status status = vpsde_format(&path, "%s.parts/" VPSDE_RUN_MANIFEST, run->path);
+    vpsde_status status = inside(&path, run, VPSDE_RUN_MANIFEST);
     if (status == VPSDE_OK) {
         status = vpsde_manifest_parse(&run->manifest, text, path);
         free(path);
@@ -115,7 +121,7 @@ static vpsde_status check_target(vpsde_run *run, bool force)
     bool there;
     VPSDE_TRY(vpsde_file_check_target(&there, run->path));
     if (!there || run->manifest.replaces) return VPSDE_OK;
-    VPSDE_TRY(vpsde_format(&whole, "%s.parts/" VPSDE_RUN_WHOLE, run->path));
+    VPSDE_TRY(inside(&whole, run, VPSDE_RUN_WHOLE));
     const bool own = vpsde_file_same(whole, run->path);
     free(whole);
     if (!own && !force) {
@@ -283,7 +289,7 @@ vpsde_status vpsde_run_finish(vpsde_run *run, const char *status_text)
         return vpsde_fail(VPSDE_EINVAL, "status must be complete or interrupted, got %s",
                           status_text);
     }
-    VPSDE_TRY(vpsde_format(&whole, "%s.parts/" VPSDE_RUN_WHOLE, run->path));
+    VPSDE_TRY(inside(&whole, run, VPSDE_RUN_WHOLE));
     vpsde_status status = write_file(run, whole, status_text);
     if (status == VPSDE_OK) status = publish(run, whole, complete);
     if (status != VPSDE_OK && !vpsde_file_same(whole, run->path)) (void)unlink(whole);
@@ -294,9 +300,8 @@ vpsde_status vpsde_run_finish(vpsde_run *run, const char *status_text)
 bool vpsde_run_is_kept(const vpsde_run *run)
 {
     char *path;
-    bool there = false;
-    if (vpsde_format(&path, "%s.parts/" VPSDE_RUN_MANIFEST, run->path) != VPSDE_OK) return false;
-    there = access(path, F_OK) == 0;
+    if (inside(&path, run, VPSDE_RUN_MANIFEST) != VPSDE_OK) return false;
+    const bool there = access(path, F_OK) == 0;
     free(path);
     return there;
 }

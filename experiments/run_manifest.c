@@ -66,12 +66,7 @@ vpsde_status vpsde_manifest_format(char **text, const vpsde_manifest *m)
     VPSDE_TRY(head);
     for (size_t i = 0; i < m->n_inputs; i++) {
         const vpsde_manifest_input *input = &m->inputs[i];
-        char *longer;
-        const vpsde_status status = vpsde_format(&longer, "%sinput %s %s %s\n", *text, input->name,
-                                                 input->sha256, input->path);
-        free(*text);
-        *text = longer;
-        VPSDE_TRY(status);
+        VPSDE_TRY(vpsde_append(text, "input %s %s %s\n", input->name, input->sha256, input->path));
     }
     return VPSDE_OK;
 }

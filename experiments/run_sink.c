@@ -27,15 +27,10 @@ vpsde_status vpsde_run_changes(char **changes, const vpsde_run *run, const char 
 {
     VPSDE_TRY(vpsde_strdup(changes, ""));
     for (size_t i = 0; i < n; i++) {
-        char *longer;
         const vpsde_fact *before = fact_before(run, group, facts[i].name);
         if (!before || !before->text || strcmp(before->text, facts[i].text) == 0) continue;
-        const vpsde_status status =
-            vpsde_format(&longer, "%s%s%s %s, now %s", *changes, **changes ? "; " : "",
-                         facts[i].name, before->text, facts[i].text);
-        free(*changes);
-        *changes = longer;
-        VPSDE_TRY(status);
+        VPSDE_TRY(vpsde_append(changes, "%s%s %s, now %s", **changes ? "; " : "", facts[i].name,
+                               before->text, facts[i].text));
     }
     return VPSDE_OK;
 }

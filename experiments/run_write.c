@@ -186,12 +186,7 @@ static vpsde_status coordinate_names(char **out, const vpsde_table *table,
         bool used = is_row_axis(table, axis);
         for (size_t i = 0; i < n_axes; i++) used = used || axes[i] == axis;
         for (size_t i = 0; used && i < axis->n_coordinates; i++) {
-            char *longer;
-            const vpsde_status status =
-                vpsde_format(&longer, "%s%s%s", *out, **out ? " " : "", axis->coordinates[i].name);
-            free(*out);
-            *out = longer;
-            VPSDE_TRY(status);
+            VPSDE_TRY(vpsde_append(out, "%s%s", **out ? " " : "", axis->coordinates[i].name));
         }
     }
     return VPSDE_OK;

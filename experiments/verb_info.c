@@ -110,12 +110,6 @@ static const struct {
              {".hdf5", describe_hdf5},
              {"", describe_data}};
 
-static bool ends_in(const char *path, const char *suffix)
-{
-    const size_t n = strlen(path), m = strlen(suffix);
-    return n >= m && strcmp(path + n - m, suffix) == 0;
-}
-
 static vpsde_status run(const vpsde_cli *cli)
 {
     char parts[PATH_MAX];
@@ -129,7 +123,7 @@ static vpsde_status run(const vpsde_cli *cli)
                           cli->input);
     }
     if (vpsde_is_folder(cli->input)) return describe_folder(cli->input);
-    while (!ends_in(cli->input, kinds[i].suffix)) i++; /* the last one fits everything */
+    while (!vpsde_ends_in(cli->input, kinds[i].suffix)) i++; /* the last one fits everything */
     return kinds[i].describe(cli->input);
 }
 

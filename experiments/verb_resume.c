@@ -7,19 +7,13 @@
 #include "core/ranks.h"
 #include "experiments/job.h"
 
-static bool ends_in(const char *text, const char *end)
-{
-    const size_t length = strlen(text), n = strlen(end);
-    return length >= n && strcmp(text + length - n, end) == 0;
-}
-
 /* Who wants a training to go on may name its network or its curve here. */
 static vpsde_status refuse_training(const char *path)
 {
     static const char *const endings[] = {".state.safetensors", ".safetensors", ".h5"};
     size_t stem = strlen(path);
     for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
-        if (stem == strlen(path) && ends_in(path, endings[i])) stem -= strlen(endings[i]);
+        if (stem == strlen(path) && vpsde_ends_in(path, endings[i])) stem -= strlen(endings[i]);
     }
     return vpsde_fail(
         VPSDE_EDATA,
@@ -47,7 +41,7 @@ static vpsde_status look_at_file(const vpsde_cli *cli)
 {
     char *status_text;
     bool there;
-    if (ends_in(cli->input, ".safetensors")) return refuse_training(cli->input);
+    if (vpsde_ends_in(cli->input, ".safetensors")) return refuse_training(cli->input);
     VPSDE_TRY(vpsde_file_is_there(&there, cli->input));
     if (!there) {
         return vpsde_fail(VPSDE_EDATA,

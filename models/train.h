@@ -87,12 +87,12 @@ typedef struct vpsde_train_state {
 
 vpsde_status vpsde_train_state_create(vpsde_train_state **out, const vpsde_model *model);
 void vpsde_train_state_destroy(vpsde_train_state *state);
-/* A safetensors file "vpsde.kind" = "training-state" with the SHA-256 of what it says. `note` may hold anything the caller wants to
- * find again (the configuration), or be NULL. */
+/* A safetensors file "vpsde.kind" = "training-state" with the SHA-256 of what it says. `note` may hold
+ * anything the caller wants to find again (the configuration), or be NULL. */
 vpsde_status vpsde_train_state_save(const vpsde_train_state *state, const char *path,
                                     const char *note);
-/* EDATA when it does not fit the model, or its sum does not fit it. `note` (fresh memory, NULL when there was none) may be
- * NULL. */
+/* EDATA when it does not fit the model, or its sum does not fit it. `note` (fresh memory, NULL when there
+ * was none) may be NULL. */
 vpsde_status vpsde_train_state_load(vpsde_train_state **out, const vpsde_model *model,
                                     const char *path, char **note);
 

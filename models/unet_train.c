@@ -9,12 +9,6 @@
 
 enum { DRAWS = 256 };
 
-static bool ends_with(const char *name, const char *end)
-{
-    const size_t length = strlen(name), tail = strlen(end);
-    return length >= tail && strcmp(name + length - tail, end) == 0;
-}
-
 /* The weight of the layer that has this bias. */
 static const vpsde_parameter *weight_of(const vpsde_graph *graph, const vpsde_parameter *bias)
 {
@@ -68,7 +62,7 @@ static void draw(const vpsde_graph *graph, const vpsde_parameter *p, uint64_t se
 {
     const double fourier_scale = 16;
     float *const to = vpsde_graph_parameters(graph) + p->offset;
-    const bool bias = ends_with(p->name, ".bias");
+    const bool bias = vpsde_ends_in(p->name, ".bias");
     const vpsde_parameter *const weight = bias ? weight_of(graph, p) : p;
     if (strncmp(p->name, "conv_out.", strlen("conv_out.")) == 0) {
         constant(to, p, 0);
