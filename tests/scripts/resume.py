@@ -98,6 +98,7 @@ def halted():
     for _ in range(50):
         process = put_down()
         process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)  # all its threads stand
         if glob.glob("cut.h5.parts/part-*") and not os.path.exists("cut.h5"):
             return process
         process.send_signal(signal.SIGCONT)
